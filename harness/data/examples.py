@@ -1,0 +1,144 @@
+"""What a data source yields and a task kind consumes: one frozen dataclass a shape of data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.types import Int64, Label
+
+
+@dataclass(frozen=True)
+class PairExamples:
+    """sts and pair_classification: `gold` is float64 [n] (scores) or int64 [n] (labels 0 and 1)."""
+
+    sentence1: Sequence[str]
+    sentence2: Sequence[str]
+    gold: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LabelledExamples:
+    """classification (labels are scalars) and multilabel (labels are lists); row order is data."""
+
+    train_texts: Sequence[str]
+    train_labels: Sequence[Any]
+    texts: Sequence[str]
+    labels: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class ClusterExamples:
+    """clustering: texts of all sets end to end.
+
+    Attributes:
+        texts: [n] sentences.
+        labels: [n] tuples, one label a level of the hierarchy (length 1 where there is none).
+        offsets: int64 [sets + 1]; set i is texts[offsets[i]:offsets[i + 1]]. Data of one row a text is
+            a single set.
+    """
+
+    texts: Sequence[str]
+    labels: Sequence[tuple[Label, ...]]
+    offsets: Int64
+
+
+@dataclass(frozen=True)
+class RankingExamples:
+    """retrieval, reranking and instruction_reranking.
+
+    Attributes:
+        query_ids, queries: [q]; the text holds the instruction where there is one.
+        doc_ids, documents: [d]; title and text are already joined.
+        qrels: query id to document id to grade; every query id of `query_ids` is a key.
+        candidates: query id to document ids (reranking), or None (the whole corpus is searched).
+        changed: base query id to the documents whose relevance the changed instruction removed (p-MRR).
+    """
+
+    query_ids: Sequence[str]
+    queries: Sequence[str]
+    doc_ids: Sequence[str]
+    documents: Sequence[str]
+    qrels: Mapping[str, Mapping[str, int]]
+    candidates: Mapping[str, Sequence[str]] | None = None
+    changed: Mapping[str, Sequence[str]] | None = None
+
+
+@dataclass(frozen=True)
+class SummaryExamples:
+    """summarization: per row a source text, machine summaries with their human grades, human summaries."""
+
+    texts: Sequence[str]
+    machine: Sequence[Sequence[str]]
+    human: Sequence[Sequence[str]]
+    relevance: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class BitextExamples:
+    """bitext: `gold[i]` is the row of sentence2 that translates sentence1[i]."""
+
+    sentence1: Sequence[str]
+    sentence2: Sequence[str]
+    gold: Int64
+
+
+@dataclass(frozen=True)
+class TripletExamples:
+    """triplet: anchor, a sentence it entails, and one that negates it, row by row."""
+
+    anchor: Sequence[str]
+    entailment: Sequence[str]
+    negative: Sequence[str]
+
+
+Examples = (
+    PairExamples
+    | LabelledExamples
+    | ClusterExamples
+    | RankingExamples
+    | SummaryExamples
+    | BitextExamples
+    | TripletExamples
+)
+
+
+def fingerprint(examples: Examples) -> str:
+    """SHA-256 (hex) over every value of the examples, with type and length in front of each.
+
+    Two sets of examples have the same fingerprint exactly when every text, label, id and grade is the
+    same in the same order, wherever they were read from. Mappings are hashed in sorted order.
+    """
+    digest = hashlib.sha256(type(examples).__name__.encode())
+    for field in fields(examples):
+        digest.update(b"\x1e" + field.name.encode())
+        for part in _parts(getattr(examples, field.name)):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    if isinstance(value, str):
+        raw = value.encode("utf-8", "surrogatepass")
+        yield b"s%d:" % len(raw)
+        yield raw
+    elif value is None:
+        yield b"n"
+    elif isinstance(value, bool | np.bool_ | int | np.integer):
+        yield b"i%d;" % int(value)
+    elif isinstance(value, float | np.floating):
+        yield b"f" + float(value).hex().encode() + b";"
+    elif isinstance(value, Mapping):
+        yield b"m%d:" % len(value)
+        for key in sorted(value):
+            yield from _parts(key)
+            yield from _parts(value[key])
+    else:
+        yield b"l%d:" % len(value)
+        for item in value:
+            yield from _parts(item)

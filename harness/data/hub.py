@@ -1,0 +1,84 @@
+"""Hub data sets by name and revision, for tasks that mteb does not carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.data.build import FIELDS, LABELLED, RANKING, build
+from harness.data.examples import Examples
+from harness.data.mteb_source import quiet, unreachable
+from harness.data.rows import Columns, check_columns
+from harness.errors import DataError
+
+_RENAMES = {
+    "corpus": {"id": "_id"},
+    "queries": {"id": "_id"},
+    "qrels": {"query_id": "query-id", "corpus_id": "corpus-id"},
+    "candidates": {"query_id": "query-id", "corpus_ids": "corpus-ids"},
+}
+
+
+def load(
+    name: str,
+    kind: str,
+    split: str,
+    *,
+    hub: str,
+    revision: str,
+    config: str | None = None,
+    configs: Mapping[str, str] | None = None,
+    train_split: str = "train",
+    columns: Mapping[str, str] | None = None,
+    document: str | None = None,
+    offline: bool = False,
+) -> Examples:
+    """Examples of one split of a hub data set at a pinned revision.
+
+    Args:
+        name: the task's name, for messages.
+        config: configuration of a data set of rows.
+        configs: part ("corpus", "queries", "qrels", "candidates") to configuration, ranking kinds.
+
+    Raises:
+        DataError: the data are not in the cache and the hub cannot be reached, or a row is bad.
+    """
+    ranking = kind in RANKING
+    sources: dict[str, tuple[str | None, str]]
+    if ranking:
+        wanted = dict(configs or {"corpus": "corpus", "queries": "queries", "qrels": "default"})
+        sources = {part: (own, split) for part, own in wanted.items()}
+    else:
+        sources = {"rows": (config, split)}
+        if kind in LABELLED:
+            sources["train"] = (config, train_split)
+    parts: dict[str, Columns] = {}
+    for part, (own, wanted_split) in sources.items():
+        table = _table(name, hub, revision, own, wanted_split, offline)
+        own_columns = dict(columns or {})
+        if ranking:
+            own_columns |= {o: t for o, t in _RENAMES[part].items() if t in table.column_names}
+        where = f"{hub}@{revision[:12]} ({own or 'default'}, {wanted_split})"
+        parts[part] = check_columns(
+            enumerate(table, 1), FIELDS[part if ranking else kind], own_columns, where=where
+        )
+    return build(kind, parts, dict.fromkeys(parts, hub), document)
+
+
+def _table(name: str, hub: str, revision: str, config: str | None, split: str, offline: bool) -> Any:
+    import datasets
+
+    with quiet():
+        mode = datasets.config.HF_HUB_OFFLINE
+        datasets.config.HF_HUB_OFFLINE = mode or offline
+        try:
+            splits = datasets.load_dataset(hub, config, revision=revision)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(unreachable(name, {"path": hub, "revision": revision}, error)) from error
+        finally:
+            datasets.config.HF_HUB_OFFLINE = mode
+    if split in splits:
+        return splits[split]
+    if len(splits) == 1:  # corpora often stand under a split name of their own
+        return next(iter(splits.values()))
+    raise DataError(f"{hub}@{revision}: no split {split!r} (there is: {', '.join(splits)})")

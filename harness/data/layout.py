@@ -1,0 +1,162 @@
+"""The file layout of task data: `<folder>/<Task>/<split>[.<subset>][.<part>].(jsonl|parquet)`.
+
+What `--data DIR` reads. A task folder defines the task's splits and subsets; `manifest.json` beside the
+files names kind, main metric, source and the SHA-256 of every file, which is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.data.build import FIELDS, LABELLED, RANKING, build
+from harness.data.examples import Examples
+from harness.data.rows import Columns, read_columns
+from harness.errors import DataError
+from harness.paths import decode_part
+
+PARTS = ("corpus", "queries", "qrels", "candidates")
+NEEDED = ("corpus", "queries", "qrels")
+SUFFIXES = (".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A task folder.
+
+    Attributes:
+        path: the folder.
+        manifest: what `manifest.json` says, or an empty mapping.
+        names: names of the data files in it.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    names: tuple[str, ...]
+
+    @property
+    def revision(self) -> str:
+        """`local:` and 12 hex digits over the files' names and SHA-256s."""
+        digests = "".join(f"{name}:{_sha256(self.path / name)}\n" for name in self.names)
+        return f"local:{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
+
+
+def find_folder(task: str, roots: Iterable[Path]) -> Folder | None:
+    """The first root's folder for a task, or None. Raises DataError for a manifest that is no JSON."""
+    if not task or task in (".", "..") or "/" in task or "\\" in task:
+        return None
+    for root in roots:
+        if not root.is_dir():
+            raise DataError(f"data folder {root} does not exist; check --data and HARNESS_DATA")
+        path = root / task
+        if path.is_dir():
+            return open_folder(path)
+    return None
+
+
+def open_folder(path: Path) -> Folder:
+    """Read a task folder's manifest and list its data files."""
+    manifest: dict[str, Any] = {}
+    if (path / "manifest.json").is_file():
+        try:
+            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise DataError(f"{path / 'manifest.json'}: not readable JSON ({error})") from error
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
+            raise DataError(f"{path / 'manifest.json'}: must be an object with a 'files' object")
+    names = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
+    for listed in manifest.get("files", {}):
+        if listed not in names:
+            raise DataError(f"{path / listed}: listed in manifest.json but not there")
+    if not names:
+        raise DataError(f"{path}: holds no .jsonl or .parquet file")
+    return Folder(path, manifest, tuple(names))
+
+
+def entries(folder: Folder, kind: str) -> list[tuple[str, str]]:
+    """The (split, subset) pairs a folder holds for a kind, in file-name order."""
+    found: dict[tuple[str, str], None] = {}
+    for name in folder.names:
+        split, subset, _ = _parse(name, kind)
+        found[split, subset] = None
+    return list(found)
+
+
+def load(
+    folder: Folder,
+    kind: str,
+    split: str,
+    subset: str,
+    *,
+    train_split: str = "train",
+    columns: Mapping[str, str] | None = None,
+    document: str | None = None,
+) -> Examples:
+    """Examples of one split and subset of a task folder.
+
+    Raises:
+        DataError: a file is missing, differs from the manifest, or holds a bad row (file and line).
+    """
+    files = {_parse(name, kind): folder.path / name for name in folder.names}
+    if kind in RANKING:
+        wanted = {part: (split, subset, part) for part in PARTS}
+    else:
+        wanted = {"rows": (split, subset, "")}
+        if kind in LABELLED:
+            wanted["train"] = (train_split, subset, "")
+    paths: dict[str, Path] = {}
+    for part, key in wanted.items():
+        if key in files:
+            paths[part] = files[key]
+        elif part != "candidates" or kind != "retrieval":
+            label = ".".join(x for x in (key[0], "" if subset == "default" else subset, key[2]) if x)
+            there = ", ".join(folder.names)
+            raise DataError(
+                f"{folder.path}: no {label}.jsonl or .parquet, which kind {kind} needs\n"
+                f"the folder holds: {there}"
+            )
+    parts: dict[str, Columns] = {}
+    for part, path in paths.items():
+        _check_hash(folder, path)
+        parts[part] = read_columns(path, FIELDS[part if kind in RANKING else kind], columns)
+    return build(kind, parts, {part: str(path) for part, path in paths.items()}, document)
+
+
+def _parse(name: str, kind: str) -> tuple[str, str, str]:
+    """File name to (split, subset, part); the part is empty outside the ranking kinds."""
+    pieces = name.rsplit(".", 1)[0].split(".")
+    part = pieces.pop() if kind in RANKING and len(pieces) > 1 and pieces[-1] in PARTS else ""
+    split = decode_part(pieces[0])
+    subset = decode_part(pieces[1]) if len(pieces) > 1 else "default"
+    if len(pieces) > 2:
+        raise DataError(f"{name}: a dot inside a split or subset name must be written %2E")
+    return split, subset, part
+
+
+def _check_hash(folder: Folder, path: Path) -> None:
+    listed = folder.manifest.get("files")
+    if listed is None:
+        return
+    if path.name not in listed:
+        raise DataError(
+            f"{path}: not listed in manifest.json beside it; add its SHA-256 or remove the manifest"
+        )
+    if _sha256(path) != listed[path.name]:
+        raise DataError(
+            f"{path}: differs from the SHA-256 in manifest.json; fetch it again or correct the manifest"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def holds_sets(folder: Folder) -> bool:
+    """Whether a clustering folder's first row is a whole set of sentences rather than one sentence."""
+    first = read_columns(folder.path / folder.names[0], FIELDS["clustering"])["sentences"][0]
+    return not isinstance(first, str)

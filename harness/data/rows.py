@@ -1,0 +1,154 @@
+"""Rows of a file or table, checked: every field present, every value of its type, else file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import DataError
+
+Columns = dict[str, list[Any]]
+
+
+def _is_str(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _is_label(value: Any) -> bool:
+    return _is_int(value) or _is_str(value)
+
+
+def _list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(check(item) for item in value)
+
+
+# Type name, as messages spell it, to its check.
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "a string": _is_str,
+    "a string or null": lambda value: value is None or _is_str(value),
+    "an integer": _is_int,
+    "0 or 1": lambda value: _is_int(value) and value in (0, 1),
+    "a number": _is_number,
+    "an integer or a string": _is_label,
+    "an id (a string or an integer)": _is_label,
+    "a list of integers or strings": _list_of(_is_label),
+    "a list of strings": _list_of(_is_str),
+    "a list of ids": _list_of(_is_label),
+    "a list of numbers": _list_of(_is_number),
+    "a string or a list of strings": lambda value: _is_str(value) or _list_of(_is_str)(value),
+    "a query (a string, or the turns of a conversation)": lambda value: _is_str(value) or _is_turns(value),
+    "a label, or a list of them": lambda value: (
+        _is_label(value) or _list_of(lambda v: _is_label(v) or _list_of(_is_label)(v))(value)
+    ),
+}
+
+
+def _is_turns(value: Any) -> bool:
+    return bool(value) and (
+        _list_of(_is_str)(value) or _list_of(lambda turn: isinstance(turn, dict) and "content" in turn)(value)
+    )
+
+
+def read_columns(path: Path, fields: Mapping[str, str], renames: Mapping[str, str] | None = None) -> Columns:
+    """Read a `.jsonl` or `.parquet` file into checked columns.
+
+    Args:
+        fields: field name to a key of CHECKS; a field whose name ends in "?" may be absent.
+        renames: field name to the file's own column name, where they differ.
+
+    Raises:
+        DataError: unreadable file, no rows, a missing field or a value of the wrong type (file and line).
+    """
+    unit = "line" if path.suffix == ".jsonl" else "row"
+    rows = _jsonl(path) if path.suffix == ".jsonl" else _parquet(path)
+    return check_columns(rows, fields, renames, where=str(path), unit=unit)
+
+
+def check_columns(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    fields: Mapping[str, str],
+    renames: Mapping[str, str] | None = None,
+    *,
+    where: str,
+    unit: str = "row",
+) -> Columns:
+    """Turn numbered rows into columns, checking each value; `where` names the source in messages."""
+    renames = renames or {}
+    wanted = [
+        (f.rstrip("?"), renames.get(f.rstrip("?"), f.rstrip("?")), t, f.endswith("?"))
+        for f, t in fields.items()
+    ]
+    columns: Columns = {name: [] for name, *_ in wanted}
+    count = 0
+    for number, row in rows:
+        count += 1
+        for name, source, kind, optional in wanted:
+            value = row.get(source)
+            if value is None and source not in row and not optional:
+                present = ", ".join(sorted(row)) or "nothing"
+                raise DataError(f"{where}, {unit} {number}: no field {source!r} (there is: {present})")
+            if not (value is None and optional) and not CHECKS[kind](value):
+                shown = repr(value) if len(repr(value)) < 60 else repr(value)[:57] + "..."
+                raise DataError(f"{where}, {unit} {number}: {source!r} must be {kind}, not {shown}")
+            columns[name].append(value)
+    if not count:
+        raise DataError(f"{where}: no rows; an empty split cannot be scored")
+    for name, _, _, optional in wanted:
+        if optional and all(value is None for value in columns[name]):
+            del columns[name]
+    return columns
+
+
+def unique_ids(ids: Sequence[Any], where: str, unit: str = "row") -> list[str]:
+    """Ids as strings; a duplicate is an error that names both places."""
+    seen: dict[str, int] = {}
+    for number, raw in enumerate(ids, 1):
+        name = str(raw)
+        if name in seen:
+            raise DataError(f"{where}, {unit} {number}: id {name!r} stands already in {unit} {seen[name]}")
+        seen[name] = number
+    return list(seen)
+
+
+def _jsonl(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    decode = msgspec.json.Decoder().decode
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    raise DataError(f"{path}, line {number}: not JSON ({error})") from error
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}, line {number}: a JSON object is due, not {type(row).__name__}")
+                yield number, row
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _parquet(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        number = 0
+        for batch in file.iter_batches(batch_size=8192):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error

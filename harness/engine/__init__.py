@@ -1,0 +1,1 @@
+"""The engine: each distinct text is embedded once, ever."""

@@ -1,0 +1,75 @@
+"""Everything the program refuses, as one small tree.
+
+HarnessError                 base: one to three lines for the user, exit code 2
+|-- UnknownNameError         a model, task, suite, split, subset, metric ... that nobody knows
+|-- DataError                task data that is missing, malformed or empty (file and line)
+|-- ModelError               weights, kind, prompts or output of a model
+|   `-- NonFiniteError       a model answered NaN or infinity (names the text)
+|-- StoreError               a results folder or cache that cannot be read or written
+|-- ConfigError              a YAML or option that says something impossible
+`-- MissingExtraError        an optional dependency that is not installed (says the install line)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Something the user can act on; printed without a traceback, exit code 2."""
+
+
+class DataError(HarnessError):
+    """Task data is missing, malformed or empty."""
+
+
+class ModelError(HarnessError):
+    """A model cannot be loaded, is of the wrong kind, or answered nonsense."""
+
+
+class NonFiniteError(ModelError):
+    """A model answered NaN or infinity for a text."""
+
+
+class StoreError(HarnessError):
+    """A results folder or cache cannot be read or written."""
+
+
+class ConfigError(HarnessError):
+    """A configuration file or option says something impossible."""
+
+
+class MissingExtraError(HarnessError):
+    """An optional dependency is not installed."""
+
+
+class UnknownNameError(HarnessError):
+    """A name that nothing answers to; carries the nearest known ones.
+
+    Args:
+        what: the sort of thing ("model", "task", "suite", "subset" ...).
+        name: what the user wrote.
+        known: every name that would have been accepted.
+        hint: one more sentence, where it helps.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        near = nearest(name, known)
+        text = f"unknown {what} {name!r}"
+        if near:
+            text += f"; did you mean {', '.join(near)}?"
+        if hint:
+            text += f"\n{hint}"
+        super().__init__(text)
+        self.what, self.name, self.near = what, name, near
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """The known names closest to `name` (case ignored), best first; at most `n`."""
+    by_lower: dict[str, str] = {}
+    for candidate in known:
+        by_lower.setdefault(candidate.lower(), candidate)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)
+    inside = [low for low in by_lower if name.lower() in low and low not in close] if len(name) > 2 else []
+    return [by_lower[low] for low in (close + sorted(inside, key=len))[:n]]

@@ -1,0 +1,113 @@
+"""The table of task kinds and the named ways to score them; the code stands in `harness.kinds`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from harness.errors import UnknownNameError
+from harness.types import ModelKind
+
+BI: tuple[ModelKind, ...] = ("bi-encoder",)
+BI_CROSS: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder")
+ALL: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder", "lexical")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A named way to score a kind.
+
+    Attributes:
+        version: raised whenever the figures it gives could change; part of a result's validity.
+        main: main metric where neither the task nor its manifest names one.
+        models: kinds of model it can score.
+        defaults: settings and their default values; unknown settings are refused.
+    """
+
+    kind: str
+    name: str
+    module: str
+    main: str
+    models: tuple[ModelKind, ...]
+    version: int = 1
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> ModuleType:
+        """The module that implements this scorer."""
+        return import_module(self.module)
+
+
+_RANKING: dict[str, Any] = {
+    "top_k": 1000,
+    "k_values": (1, 3, 5, 10, 20, 100, 1000),
+    "ignore_identical_ids": False,
+    "skip_first_result": False,
+    "extra": (),  # max_over_subqueries, p_mrr, paired_accuracy, robustness_at_10, level_scores, recall_cap
+}
+
+_TABLE = (
+    Scorer("sts", "correlation", "harness.kinds.sts", "cosine_spearman", BI_CROSS),
+    Scorer("pair_classification", "thresholds", "harness.kinds.pair_classification", "max_ap", BI_CROSS),
+    Scorer(
+        "classification", "few_shot", "harness.kinds.classification", "accuracy", BI,
+        defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42,
+                  "cross_validation": False, "n_splits": 5},
+    ),
+    Scorer(
+        "multilabel", "few_shot_knn", "harness.kinds.multilabel", "accuracy", BI,
+        defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42, "max_eval_samples": 3000},
+    ),
+    Scorer(
+        "clustering", "bootstrap_kmeans", "harness.kinds.clustering_bootstrap", "v_measure", BI,
+        defaults={"max_fraction_of_documents_to_embed": 0.04, "max_document_to_embed": None, "seed": 42,
+                  "max_documents_per_cluster": 16384, "n_clusters": 10, "k_mean_batch_size": 512,
+                  "max_depth": None},
+    ),
+    Scorer(
+        "clustering", "minibatch_kmeans", "harness.kinds.clustering_sets", "v_measure", BI,
+        defaults={"batch_size": 500, "seed": 42},
+    ),
+    Scorer("retrieval", "trec", "harness.kinds.ranking", "ndcg_at_10", ALL, defaults=_RANKING),
+    Scorer("reranking", "trec", "harness.kinds.ranking", "map_at_1000", ALL, defaults=_RANKING),
+    Scorer(
+        "instruction_reranking", "trec", "harness.kinds.ranking", "p-MRR", ALL,
+        defaults={**_RANKING, "extra": ("p_mrr",)},
+    ),
+    Scorer(
+        "summarization", "mean_correlation", "harness.kinds.summarization", "cosine_spearman", BI,
+        defaults={"min_score": 0, "max_score": 5, "average_p_values": False},
+    ),
+    Scorer(
+        "summarization", "mean_with_p", "harness.kinds.summarization", "cosine_spearman", BI,
+        defaults={"min_score": 0, "max_score": 5, "average_p_values": True},
+    ),
+    Scorer("bitext", "nearest", "harness.kinds.bitext", "f1", BI),
+    Scorer("triplet", "negation", "harness.kinds.triplet", "anchor_score", BI_CROSS),
+    Scorer("aggregate", "mean_of_members", "harness.kinds.aggregate", "ndcg_at_10", ALL),
+)  # fmt: skip
+
+SCORERS: dict[tuple[str, str], Scorer] = {(s.kind, s.name): s for s in _TABLE}
+KINDS: tuple[str, ...] = tuple(dict.fromkeys(s.kind for s in _TABLE))
+
+REFUSED: dict[str, str] = {
+    "image": "image tasks need an image encoder",
+    "audio": "audio tasks need an audio encoder",
+    "video": "video tasks need a video encoder",
+    "regression": "regression is not a task of MTEB's text benchmarks",
+    "zero_shot": "zero-shot classification pairs images or audio with text",
+}
+
+
+def scorer(kind: str, name: str | None = None) -> Scorer:
+    """The scorer called `name` of a kind; its first one when no name is given."""
+    if kind not in KINDS:
+        raise UnknownNameError("task kind", kind, KINDS)
+    names = [s.name for s in _TABLE if s.kind == kind]
+    if name is None:
+        return SCORERS[kind, names[0]]
+    if name not in names:
+        raise UnknownNameError(f"scorer of {kind}", name, names)
+    return SCORERS[kind, name]
