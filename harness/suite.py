@@ -144,14 +144,16 @@ def _resolve_all(
     roots = data_folders(None if data is None else [Path(d) for d in data])
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
-    problems: list[str] = []
+    problems: list[HarnessError] = []
     for definition in definitions:
         try:
             tasks.append(resolve(definition, protocol, roots, known))
         except HarnessError as error:
-            problems.append(str(error))
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError("\n".join(str(problem) for problem in problems))
     return tuple(_narrowed(tasks, subsets, splits))
 
 

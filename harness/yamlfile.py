@@ -37,7 +37,7 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a typo explains the rest
         raise ConfigError(f"{path}, line {_line(node, first['loc'])}: {_explain(first, model)}") from error
 
 
@@ -89,14 +89,15 @@ def _refuse_duplicates(node: Any, path: Path) -> None:
 
 
 def _line(node: Any, steps: tuple[Any, ...]) -> int:
-    """Line of the deepest node that the steps lead to."""
+    """Line of the deepest key or item that the steps lead to."""
+    line = node.start_mark.line if node is not None else 0
     for step in steps:
         if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(step)]
+            found = [(key, value) for key, value in node.value if key.value == str(step)]
             if not found:
                 break
-            key, value = found[0]
-            node = value if isinstance(value, yaml.MappingNode | yaml.SequenceNode) else key
+            line, node = found[0][0].start_mark.line, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
-    return int(node.start_mark.line) + 1 if node is not None else 1
+            line = node.start_mark.line
+    return int(line) + 1
