@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
 
 _KINDS = {
     "STS": "sts",
@@ -174,10 +174,8 @@ def _settings(task: Any, kind: str, ancestors: set[str]) -> tuple[str, dict[str,
             "ignore_identical_ids": task.ignore_identical_ids,
             "skip_first_result": task.skip_first_result,
         }
-        if task.metadata.name in _EXTRA:
-            settings["extra"] = list(_EXTRA[task.metadata.name])
-        elif "task_specific_scores" in _own_attributes(task):
-            settings["extra"] = ["recall_cap"]
+        capped = ("recall_cap",) if "task_specific_scores" in _own_attributes(task) else ()
+        settings["extra"] = list(_EXTRA.get(task.metadata.name, capped))
         return "trec", settings
     if kind == "summarization":
         name = "mean_with_p" if task.evaluator.__name__.startswith("Deprecated") else "mean_correlation"
