@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
 from harness.errors import DataError, UnknownNameError
+from harness.metrics import canonical
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
 
@@ -168,7 +169,7 @@ def resolve(
         kind=kind,
         scorer=chosen,
         type=info.type if info and same_kind else TYPES[kind],
-        main=str(
+        main=canonical(
             definition.main or manifest.get("main") or (info.main if info and same_kind else chosen.main)
         ),
         protocol=protocol,
@@ -257,7 +258,8 @@ def _entries(
         there = [e for e in there if e in asked] or outside
     if not there:
         raise DataError(f"{folder.path}: holds no split to score (kind {kind})")
-    return _ordered(there, asked), tuple(e for e in asked if e not in there)
+    absent = tuple(e for e in asked if e not in there) if info is not None else ()
+    return _ordered(there, asked), absent
 
 
 def _ordered(there: Sequence[Entry], asked: Sequence[Entry]) -> tuple[Entry, ...]:

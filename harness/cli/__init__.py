@@ -1,0 +1,44 @@
+"""The command line: one module a verb; parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from harness.errors import HarnessError
+
+app = typer.Typer(
+    name="harness",
+    help="Score embedding and reranking models on MTEB, C-MTEB and JMTEB.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 good; 1 the answer is no; 2 cannot answer; 130 interrupted, finished work kept.",
+)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
+    from harness.cli import cache, card, doctor, evaluate, leaderboard, listing
+
+    for module in (evaluate, listing, leaderboard, card, cache, doctor):
+        module.register(app)
+    try:
+        app()
+    except HarnessError as error:
+        _explain(str(error))
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        _explain(
+            f"{type(error).__name__}: {error}\nnot an error this program knows; -vv shows where it came from"
+        )
+
+
+def _explain(text: str) -> None:
+    """Print an error and leave with exit code 2; under -vv let the traceback through."""
+    if "-vv" in sys.argv:
+        raise
+    lines = text.splitlines()
+    shown = [*lines[:19], f"... and {len(lines) - 19} more"] if len(lines) > 20 else lines
+    sys.stderr.write("error: " + "\n       ".join(shown) + "\n")
+    raise SystemExit(2)

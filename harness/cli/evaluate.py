@@ -1,0 +1,206 @@
+"""`harness eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli import common
+
+if TYPE_CHECKING:
+    from harness.suite import Suite
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("eval")(eval_)
+
+
+def eval_(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME[@REVISION][+VARIANT], hub id or local path.")
+    ],
+    suite: Annotated[
+        str | None, typer.Option(help="A suite (harness suites lists them) or a YAML file.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="A task; repeatable.")] = None,
+    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Override the suite's protocol.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
+    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Padded tokens a batch.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name under which a local model is recorded.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Score again; vectors are reused.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Encode again; keep no vectors.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="A failed task does not end the run.")
+    ] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run a pinned model's code.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that are pickles.")
+    ] = False,
+    results: common.Results = common.LOCAL,
+    data: common.Data = None,
+    cache: common.Cache = None,
+    catalog: common.Catalog = None,
+    offline: common.Offline = False,
+    json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = 0,
+) -> None:
+    """Score a model: every task of a suite, stored as it finishes, resumed where it stopped.
+
+    Without --suite or --task the model's default suite is run (else smoke).
+
+    Examples:
+
+      harness eval all-MiniLM-L6-v2 --suite smoke
+
+      harness eval ./my-checkpoint --task SciFact --data ../data
+
+      harness eval bm25 --task SciFact --subset default --json
+    """
+    common.hush(verbose)
+    from harness.errors import ConfigError
+    from harness.models import load_model
+    from harness.suite import load_suite, load_task
+
+    if suite and task:
+        raise ConfigError("--suite and --task exclude each other")
+    scorer = load_model(
+        model,
+        device=device,
+        dtype=dtype,
+        max_length=max_length,
+        prompts=prompts,
+        batch_tokens=batch_tokens,
+        weights=weights,
+        display_name=name,
+        catalog=catalog,
+        cache=cache,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
+    if task:
+        chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
+    else:
+        chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
+    if dry_run:
+        _show_plan(scorer, chosen, cache, offline, json)
+        return
+    options = {
+        "cache": cache,
+        "force": force,
+        "no_cache": no_cache,
+        "keep_going": keep_going,
+        "offline": offline,
+    }
+    failed = _run(scorer, chosen, results, options, json=json, quiet=quiet)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(
+    scorer: Any, suite: Suite, results: Path, options: dict[str, Any], *, json: bool, quiet: bool
+) -> int:
+    """Evaluate and print; the number of tasks that failed."""
+    from harness.cli.progress import Screen
+    from harness.run import evaluate
+    from harness.store import Store
+
+    store = Store(results)
+    found = []
+    with Screen(scorer.card, suite, quiet=quiet) as screen:
+        try:
+            for result in evaluate(scorer, suite, store=store, listen=screen, **options):
+                found.append(result)
+        except KeyboardInterrupt:
+            screen.line("interrupted; finished work is kept, the same command goes on from here")
+            raise typer.Exit(130) from None
+    for problem in store.problems:
+        common.say(problem)
+    if json:
+        common.answer_json([_as_json(result) for result in found])
+    elif found:
+        common.answer(_as_table(found))
+    return screen.failures
+
+
+def _as_json(result: Any) -> dict[str, Any]:
+    return {
+        "model": result.model,
+        "revision": result.revision,
+        "variant": list(result.variant),
+        "task": result.task,
+        "split": result.split,
+        "subset": result.subset,
+        "protocol": result.protocol,
+        "main_metric": result.main_metric,
+        "main_score": result.main_score,
+        "metrics": dict(result.metrics),
+        "undefined": dict(result.undefined),
+        "reused": result.reused,
+        "seconds": result.provenance.get("seconds"),
+    }
+
+
+def _as_table(found: Sequence[Any]) -> str:
+    rows = [
+        [r.task, r.split, r.subset, r.main_metric, f"{100 * r.main_score:.4f}", "stored" if r.reused else ""]
+        for r in found
+    ]
+    return common.table(["task", "split", "subset", "metric", "x100", ""], rows)
+
+
+def _show_plan(scorer: Any, suite: Suite, cache: Path | None, offline: bool, json: bool) -> None:
+    from harness.run import plan_run
+
+    planned = plan_run(scorer, suite, cache=cache, offline=offline)
+    if json:
+        common.answer_json(
+            [
+                {
+                    "task": job.task.name,
+                    "split": job.split,
+                    "subset": job.subset,
+                    "texts": cost.texts,
+                    "distinct": cost.distinct,
+                    "missing": cost.missing,
+                    "missing_characters": cost.missing_characters,
+                    "first_texts": dict(job.shown),
+                }
+                for job, cost in planned
+            ]
+        )
+        return
+    rows = [
+        [job.task.name, job.split, job.subset, str(cost.texts), str(cost.distinct), str(cost.missing)]
+        for job, cost in planned
+    ]
+    missing = sum(cost.missing for _, cost in planned)
+    characters = sum(cost.missing_characters for _, cost in planned)
+    rows.append(["total", "", "", str(sum(c.texts for _, c in planned)), "", str(missing)])
+    common.answer(common.table(["task", "split", "subset", "texts", "distinct", "to encode"], rows))
+    common.answer(f"about {characters // 4:,} tokens to encode ({characters:,} characters)")
+    for line in _first_texts(planned):
+        common.answer(line)
+
+
+def _first_texts(planned: Sequence[Any]) -> Iterator[str]:
+    for job, _ in planned:
+        for role, text in job.shown.items():
+            yield f"{job.task.name} {job.split}/{job.subset} {role}: {text[:100]!r}"

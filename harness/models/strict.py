@@ -1,0 +1,184 @@
+"""Strict loading: a checkpoint becomes exactly the model it declares, or an error.
+
+transformers fills tensors that it cannot find with random numbers and says so in a report that nobody
+reads; it also rebuilds tokenizers from their class. Both are checked here, and the dtype is never left to
+the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError, MissingExtraError, ModelError
+from harness.models.checkpoint import Checkpoint
+from harness.models.identity import PROBES, raw_token_ids
+from harness.models.quiet import quiet
+
+_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+# Never used by any pooling here, or computed from nothing but a range.
+_HARMLESS = ("pooler.", "embeddings.position_ids")
+
+
+def open_model(
+    checkpoint: Checkpoint,
+    *,
+    classifier: bool,
+    dtype: str,
+    device: Any,
+    trust_remote_code: bool = False,
+    unused_tensors: Sequence[str] = (),
+) -> Any:
+    """The transformer of a checkpoint on `device`, in evaluation mode.
+
+    Args:
+        classifier: load the sequence classifier (cross-encoders), not the bare encoder.
+        dtype: "float32", "bfloat16" or "float16", whatever the checkpoint was stored in.
+        unused_tensors: prefixes of stored tensors that may be left over.
+
+    Raises:
+        ModelError: tensors are missing, left over, of another shape or not finite; or nothing here can
+            build the architecture without the checkpoint's own code.
+    """
+    import torch
+    import transformers
+    from safetensors import SafetensorError
+
+    name = _architecture(checkpoint, classifier)
+    where = checkpoint.transformer
+    try:
+        with quiet():
+            model, report = getattr(transformers, name).from_pretrained(
+                str(where),
+                dtype=getattr(torch, dtype),
+                trust_remote_code=trust_remote_code,
+                local_files_only=True,
+                use_safetensors=not checkpoint.pickled,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        code = "; it names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
+        raise ModelError(f"{where} cannot be loaded as {name}{code}: {_first_line(error)}") from error
+    _refuse_differences(report, checkpoint, unused_tensors)
+    refuse_non_finite(model.named_parameters(), where)
+    if trust_remote_code and type(model).__module__.startswith("transformers_modules"):
+        _refuse_unsaved_buffers(model, where)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def open_tokenizer(
+    folder: Path, tokenizer_type: str | None = None, *, trust_remote_code: bool = False
+) -> Any:
+    """The tokenizer in `folder`.
+
+    Args:
+        tokenizer_type: transformers' name of the class to build, where the declared one is wrong.
+
+    Raises:
+        ModelError: it cannot be built, or answers other ids than the folder's own tokenizer.json.
+        MissingExtraError: a library that it needs is not installed.
+    """
+    from transformers import AutoTokenizer
+
+    kind = {"tokenizer_type": tokenizer_type} if tokenizer_type else {}
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder), trust_remote_code=trust_remote_code, local_files_only=True, **kind
+            )
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the tokenizer in {folder} needs another library: {_first_line(error)}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the tokenizer in {folder} cannot be built: {_first_line(error)}") from error
+    if (folder / "tokenizer.json").is_file():
+        with quiet():
+            built = tokenizer(list(PROBES))["input_ids"]
+        for text, ours, theirs in zip(PROBES, built, raw_token_ids(folder), strict=True):
+            if list(ours) != theirs:
+                raise ModelError(
+                    f"{folder}: {type(tokenizer).__name__}, as transformers builds it, disagrees with "
+                    f"tokenizer.json\non {text!r}: {list(ours)[:12]} instead of {theirs[:12]}"
+                )
+    return tokenizer
+
+
+def pick_device(name: str) -> Any:
+    """The torch device called `name`; "auto" takes a GPU where there is one.
+
+    Raises:
+        ConfigError: a name torch does not know, or a device that is not there.
+    """
+    import torch
+
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device {name!r} cannot be used: {_first_line(error)}") from error
+    return device
+
+
+def refuse_non_finite(tensors: Iterator[tuple[str, Any]], where: Path) -> None:
+    """Raise ModelError naming the first tensor that holds NaN or infinity."""
+    import torch
+
+    for name, tensor in tensors:
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"{where}: tensor {name!r} holds NaN or infinity (as {tensor.dtype})")
+
+
+def _architecture(checkpoint: Checkpoint, classifier: bool) -> str:
+    if classifier:
+        return "AutoModelForSequenceClassification"
+    family = str(checkpoint.config.get("model_type"))
+    if family in _ENCODERS:
+        return _ENCODERS[family]
+    if checkpoint.config.get("is_encoder_decoder"):
+        raise ModelError(f"{checkpoint.folder}: the encoder of {family!r} cannot be loaded alone")
+    return "AutoModel"
+
+
+def _refuse_differences(report: Mapping[str, Any], checkpoint: Checkpoint, unused: Sequence[str]) -> None:
+    decoder = ("decoder.",) if checkpoint.config.get("model_type") in _ENCODERS else ()
+
+    def harmless(name: str, also: Sequence[str] = ()) -> bool:
+        # The prefix of the base model ("bert.") stands in front or does not.
+        inner = name.partition(".")[2]
+        return any(n.startswith((*_HARMLESS, *decoder, *also)) for n in (name, inner))
+
+    missing = sorted(n for n in report["missing_keys"] if not harmless(n))
+    unexpected = sorted(n for n in report["unexpected_keys"] if not harmless(n, unused))
+    shapes = sorted(f"{n} {list(stored)}, not {list(due)}" for n, stored, due in report["mismatched_keys"])
+    found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    if any(found.values()) or report["error_msgs"]:
+        parts = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items() if names]
+        code = "\nits config.json names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
+        raise ModelError(
+            f"{checkpoint.folder} does not fit {checkpoint.config.get('model_type')!r}: tensors "
+            f"{'; '.join(parts) or report['error_msgs']}{code}"
+        )
+
+
+def _refuse_unsaved_buffers(model: Any, where: Path) -> None:
+    """transformers 5 leaves buffers of custom code that no checkpoint holds uninitialised."""
+    saved = set(model.state_dict())
+    lost = sorted(name for name, _ in model.named_buffers() if name not in saved)
+    if lost:
+        raise ModelError(
+            f"{where}: its code keeps buffers out of the checkpoint, which come up empty: {_some(lost)}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,143 @@
+"""The record of a score: what decides whether it still stands, and everything that could have moved it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from harness.models.base import ModelCard
+from harness.task import Task
+from harness.types import Result, Scores
+
+_LIBRARIES = (
+    "harness",
+    "mteb",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "sentence-transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+
+_CHANGES = {
+    "fingerprint": "the model changed (weights, tokenizer, pooling, dtype or length)",
+    "data": "the data changed",
+    "scorer": "the scorer changed",
+    "settings": "the scorer's settings changed",
+    "main": "the main metric changed",
+    "prompts": "the prompts changed",
+    "similarity": "the similarity changed",
+}
+
+
+def identity(task: Task, card: ModelCard, data: str, prompts: Mapping[str, str]) -> dict[str, Any]:
+    """All that decides whether a stored number still stands, JSON-ready.
+
+    Args:
+        data: fingerprint of the examples.
+        prompts: name of a kind's text to the prompt in front of it.
+    """
+    return {
+        "fingerprint": card.fingerprint,
+        "data": data,
+        "scorer": f"{task.scorer.name}@{task.scorer.version}",
+        "settings": json.loads(json.dumps(dict(task.settings))),
+        "main": task.main,
+        "prompts": dict(prompts),
+        "similarity": card.similarity,
+    }
+
+
+def stale(found: Result, now: Mapping[str, Any]) -> list[str]:
+    """What has changed since a result was stored, in words; empty where it is still valid.
+
+    Args:
+        now: `identity` of what would be scored today.
+    """
+    if now["fingerprint"] is None:
+        return ["the model declares no fingerprint, so nothing tells whether it changed"]
+    then = {**found.provenance, "scorer": found.scorer, "data": found.data_fingerprint}
+    return [_CHANGES[name] for name, value in now.items() if then.get(name) != value]
+
+
+def result(
+    task: Task,
+    split: str,
+    subset: str,
+    card: ModelCard,
+    scores: Scores,
+    now: Mapping[str, Any],
+    shown: Mapping[str, str],
+    cost: Mapping[str, Any],
+) -> Result:
+    """One Result with its provenance.
+
+    Args:
+        now: `identity` of what was scored.
+        shown: role to the first rendered text.
+        cost: seconds, texts asked for and texts encoded.
+    """
+    provenance = {
+        **{name: value for name, value in now.items() if name not in ("data", "scorer")},
+        "catalog_row": card.catalog_row,
+        "dtype": card.dtype,
+        "device": card.device,
+        "backend": card.backend,
+        "max_length": card.max_length,
+        "pooling": card.pooling,
+        "normalized": card.normalized,
+        "prompt_policy": card.prompt_policy,
+        "first_texts": dict(shown),
+        "absent": [list(entry) for entry in task.absent],
+        "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
+        **cost,
+    }
+    return Result(
+        model=card.name,
+        revision=card.revision,
+        variant=tuple(card.variant),
+        task=task.name,
+        kind=task.kind,
+        protocol=task.protocol,
+        scorer=now["scorer"],
+        split=split,
+        subset=subset,
+        languages=tuple(task.languages.get(subset, ())),
+        data_revision=task.revision,
+        data_fingerprint=now["data"],
+        main_metric=scores.main,
+        metrics=scores.metrics,
+        exact=scores.exact,
+        undefined=scores.undefined,
+        details=scores.details,
+        provenance=provenance,
+        samples=scores.samples,
+    )
+
+
+def meta(card: ModelCard) -> dict[str, Any]:
+    """A card in mteb's field names, for `model_meta.json`."""
+    return {
+        "name": card.name,
+        "revision": card.revision,
+        "kind": card.kind,
+        "languages": list(card.languages) or None,
+        "n_parameters": card.parameters,
+        "max_tokens": card.max_length,
+        "embed_dim": card.dim,
+        "license": card.licence,
+        "similarity_fn_name": card.similarity,
+        "framework": ["PyTorch"] if card.adapter.partition("@")[0] in ("dense", "cross") else [],
+        "use_instructions": bool(card.prompts),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

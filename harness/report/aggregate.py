@@ -1,0 +1,262 @@
+"""Results and a suite to one table of scores, means and ranks. Pure; nothing here reads or writes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.errors import ConfigError
+from harness.types import Result
+
+Entry = tuple[str, str]  # split, subset
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A task as a table needs it.
+
+    Attributes:
+        type: mteb's word for the kind of task; scores are also averaged by it.
+        entries: the (split, subset) pairs that a row must have, at least one.
+        main: the metric to show; any one that the results hold, higher is better.
+    """
+
+    name: str
+    kind: str
+    type: str
+    entries: tuple[Entry, ...]
+    main: str
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise ConfigError(f"task {self.name} has no split and subset to report")
+
+
+@dataclass(frozen=True)
+class SuiteTable:
+    """A suite as a table needs it.
+
+    Attributes:
+        columns: task types in the order to show them; types left out follow in the order of the tasks.
+        average: which mean stands first and orders rows of equal rank: that over "types", else over tasks
+            ("tasks" or "datasets").
+        protocol: results of any other one are left out.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[SuiteTask, ...]
+    columns: tuple[str, ...] = ()
+    average: str = "tasks"
+    protocol: str = "mteb"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The task types that have a task, in the order to show them."""
+        present = tuple(dict.fromkeys(task.type for task in self.tasks))
+        return tuple(t for t in dict.fromkeys((*self.columns, *present)) if t in present)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in the table; all scores x100.
+
+    Attributes:
+        revision: None also where several revisions were merged (`merged` is then True).
+        source: "mteb" for results that were published by mteb, "" for ours; never mixed in a row.
+        scores: task to score, for tasks with all of their entries.
+        types, mean_tasks, mean_types, rank: empty or None unless the row has every entry of the suite.
+        have, need: entries it has and entries the suite requires.
+        other_splits: tasks scored on another split than the suite's (`any_split`).
+    """
+
+    model: str
+    revision: str | None
+    variant: tuple[str, ...]
+    source: str
+    scores: Mapping[str, float]
+    have: int
+    need: int
+    merged: bool = False
+    other_splits: tuple[str, ...] = ()
+    types: Mapping[str, float] | None = None
+    mean_tasks: float | None = None
+    mean_types: float | None = None
+    rank: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the row has every task, split and subset of the suite."""
+        return self.have == self.need
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, best first, complete ones before partial ones; `notes` say what was left out."""
+
+    suite: SuiteTable
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def aggregate(
+    results: Iterable[Result], suite: SuiteTable, *, merge_revisions: bool = False, any_split: bool = False
+) -> Table:
+    """The table of a suite.
+
+    A task's score is the flat mean of its main metric over its required splits and subsets, as in mteb's
+    `TaskResult.get_score`. Only rows with every entry have means and a rank: the Borda count over the
+    tasks (ties share the average; equal counts share the better rank), as on mteb's leaderboard.
+
+    Args:
+        results: any results; those of other tasks are ignored, those of another protocol or without the
+            task's main metric are left out and counted in the notes.
+        merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
+        any_split: where a task lacks a required entry, take another split that has its subsets.
+    """
+    notes: Counter[str] = Counter()
+    values = _values(results, suite, notes)
+    if merge_revisions:
+        values = _merged(values, suite)
+    rows = [_row(key, found, suite, any_split) for key, found in values.items()]
+    complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
+    partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
+    lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
+    return Table(suite, (*complete, *partial), lines)
+
+
+def metric_value(result: Result, metric: str) -> float | None:
+    """The value of a stored metric under any of its spellings; None where the result does not have it.
+
+    Six decimals, as stored, so that a fresh result and the same one read back give the same table.
+    """
+    if metric in result.metrics:
+        return round(result.metrics[metric], 6)
+    spelled = {_spelling(name): value for name, value in result.metrics.items()}
+    value = spelled.get(_spelling(metric))
+    return None if value is None else round(value, 6)
+
+
+Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, revision
+Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
+
+
+def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
+    mains = {task.name: task.main for task in suite.tasks}
+    values: dict[Key, Found] = {}
+    for result in results:
+        if result.task not in mains:
+            continue
+        if result.protocol != suite.protocol:
+            notes[f"of protocol {result.protocol}, not {suite.protocol}: left out"] += 1
+            continue
+        value = metric_value(result, mains[result.task])
+        if value is None:
+            notes[f"of {result.task} without its metric {mains[result.task]}: left out"] += 1
+            continue
+        source = str(result.provenance.get("source", ""))
+        row = values.setdefault((result.model, result.variant, source, result.revision), {})
+        entry = (result.task, (result.split, result.subset))
+        if entry in row:
+            notes["given twice: the first one counts"] += 1
+        row.setdefault(entry, (value, result.revision))
+    return values
+
+
+def _merged(values: Mapping[Key, Found], suite: SuiteTable) -> dict[Key, Found]:
+    required = {(task.name, entry) for task in suite.tasks for entry in task.entries}
+    merged: dict[Key, Found] = {}
+    for key in sorted(values, key=lambda key: (-len(required & values[key].keys()), str(key))):
+        model, variant, source, _ = key
+        row = merged.setdefault((model, variant, source, None), {})
+        for entry, value in values[key].items():
+            row.setdefault(entry, value)
+    return merged
+
+
+def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
+    model, variant, source, _ = key
+    scores: dict[str, float] = {}
+    other: list[str] = []
+    revisions: set[str | None] = set()
+    have = 0
+    for task in suite.tasks:
+        entries: Sequence[Entry] = task.entries
+        if any_split and not all((task.name, entry) in found for entry in entries):
+            elsewhere = _other_split(task, found)
+            if elsewhere:
+                entries = elsewhere
+                other.append(task.name)
+                have += len(task.entries) - len(elsewhere)
+        here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
+        have += len(here)
+        revisions |= {revision for _, revision in here}
+        if len(here) == len(entries):
+            scores[task.name] = 100 * _mean([value for value, _ in here])
+    return Row(
+        model=model,
+        revision=next(iter(revisions)) if len(revisions) == 1 else None,
+        variant=variant,
+        source=source,
+        scores=scores,
+        have=have,
+        need=sum(len(task.entries) for task in suite.tasks),
+        merged=len(revisions) > 1,
+        other_splits=tuple(other),
+    )
+
+
+def _other_split(task: SuiteTask, found: Found) -> list[Entry]:
+    """The task's subsets in one split: a required one where that is whole, else the first by name."""
+    subsets = list(dict.fromkeys(subset for _, subset in task.entries))
+    required = list(dict.fromkeys(split for split, _ in task.entries))
+    present = sorted({split for name, (split, _) in found if name == task.name})
+    for split in (*(s for s in required if s in present), *present):
+        entries = [(split, subset) for subset in subsets]
+        if all((task.name, entry) in found for entry in entries):
+            return entries
+    return []
+
+
+def _with_means(row: Row, suite: SuiteTable) -> Row:
+    types = {
+        name: _mean([row.scores[task.name] for task in suite.tasks if task.type == name])
+        for name in suite.types
+    }
+    tasks = [row.scores[task.name] for task in suite.tasks]
+    return replace(row, types=types, mean_tasks=_mean(tasks), mean_types=_mean(list(types.values())))
+
+
+def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
+    points = [0.0] * len(rows)
+    for task in suite.tasks:
+        scores = [row.scores[task.name] for row in rows]
+        for i, score in enumerate(scores):
+            better, equal = sum(s > score for s in scores), sum(s == score for s in scores)
+            points[i] += len(rows) - (better + (equal + 1) / 2)
+    ranked = [
+        replace(row, rank=1 + sum(p > own for p in points)) for row, own in zip(rows, points, strict=True)
+    ]
+    return sorted(ranked, key=lambda row: (row.rank or 0, -_primary(row, suite), _name(row)))
+
+
+def _primary(row: Row, suite: SuiteTable) -> float:
+    mean = row.mean_types if suite.average == "types" else row.mean_tasks
+    return mean if mean is not None else -math.inf
+
+
+def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
+    return row.model, row.revision or "", row.variant, row.source
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _spelling(metric: str) -> str:
+    """Today's name of a metric that mteb once spelled otherwise (`cos_sim_spearman`, `map`), or `ndcg@10`."""
+    name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_").replace("cos_sim_", "cosine_")
+    return {"map": "map_at_1000", "mrr": "mrr_at_1000"}.get(name, name)

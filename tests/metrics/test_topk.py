@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+
+from harness.errors import NonFiniteError, UnknownNameError
+from harness.metrics import topk
+from harness.metrics.topk import candidate_scores, top_k
+from harness.types import Vectors
+
+SIMILARITIES = ("cosine", "dot", "euclidean")
+
+
+def tied(rng, n, dim, similarity):
+    """Vectors whose similarities are exact in float32, and therefore tie often."""
+    values = rng.integers(-2, 3, (n, dim)).astype(np.float32)
+    return np.where(values > 0, np.float32(1), np.float32(-1)) if similarity == "cosine" else values
+
+
+def brute(queries, documents, k, similarity, order):
+    """Every score by mteb's own function, then a full sort."""
+    from mteb import similarity_functions as f
+
+    function = {"cosine": f.cos_sim, "dot": f.dot_score, "euclidean": f.euclidean_sim}[similarity]
+    scores = function(queries, documents).numpy()
+    index = np.stack([np.lexsort((order, -row))[:k] for row in scores])
+    return index, np.take_along_axis(scores, index, axis=1)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize(
+    ("queries", "documents", "dim", "k"), [(1, 1, 4, 10), (7, 4, 4, 10), (30, 700, 4, 50), (130, 5000, 8, 20)]
+)
+def test_ties_at_the_cut_are_canonical(queries, documents, dim, k, similarity):
+    rng = np.random.default_rng(documents)
+    left, right = tied(rng, queries, dim, similarity), tied(rng, documents, dim, similarity)
+    order = rng.permutation(documents)
+    index, scores = top_k(left, Vectors.of(right), k, similarity, order)
+    expected_index, expected = brute(left, right, k, similarity, order)
+    assert np.array_equal(index, expected_index)
+    assert scores == pytest.approx(expected, abs=1e-6)
+    assert (index.dtype, scores.dtype) == (np.int64, np.float32)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_scores_are_mtebs(similarity):
+    rng = np.random.default_rng(0)
+    left, right = (
+        rng.standard_normal((40, 24), dtype=np.float32),
+        rng.standard_normal((900, 24), dtype=np.float32),
+    )
+    order = np.arange(900)
+    index, scores = top_k(left, Vectors.of(right), 100, similarity, order)
+    expected_index, expected = brute(left, right, 100, similarity, order)
+    assert np.array_equal(index, expected_index)
+    assert scores == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_equal_texts_tie_exactly(similarity):
+    rng = np.random.default_rng(4)
+    stored = rng.standard_normal((50, 24), dtype=np.float32)
+    rows, order = rng.integers(0, 50, 6000), rng.permutation(6000)
+    left = rng.standard_normal((9, 24), dtype=np.float32)
+    index, scores = top_k(left, Vectors((stored[:20], stored[20:]), rows), 300, similarity, order)
+    expected_index, _ = brute(left, stored, 50, similarity, np.arange(50))
+    for row in range(9):
+        place = {int(stored_row): i for i, stored_row in enumerate(expected_index[row])}
+        everything = np.lexsort((order, [place[int(r)] for r in rows]))
+        assert np.array_equal(index[row], everything[:300])
+        assert len(set(scores[row].tolist())) == len(set(rows[index[row]].tolist()))
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_independent_of_block_size_and_of_document_order(similarity, monkeypatch):
+    # Random floats: a last bit that moved with the block or the place would show in the scores.
+    rng = np.random.default_rng(5)
+    left, right = (
+        rng.standard_normal((150, 33), dtype=np.float32),
+        rng.standard_normal((9000, 33), dtype=np.float32),
+    )
+    order = rng.permutation(9000)
+    index, scores = top_k(left, Vectors.of(right), 64, similarity, order)
+    for block in (1, 4096, 10**6):
+        again, same = top_k(left, Vectors.of(right), 64, similarity, order, block)
+        assert np.array_equal(again, index)
+        assert np.array_equal(same, scores)
+    shuffled = rng.permutation(9000)
+    again, same = top_k(left, Vectors.of(right[shuffled]), 64, similarity, order[shuffled])
+    assert np.array_equal(shuffled[again], index)
+    assert np.array_equal(same, scores)
+    monkeypatch.setattr(topk, "_QUERY_GROUP", 128)
+    again, same = top_k(left, Vectors.of(right), 64, similarity, order)
+    assert np.array_equal(again, index)
+    assert np.array_equal(same, scores)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_candidates_get_the_bits_of_a_search(similarity):
+    rng = np.random.default_rng(6)
+    left, stored = (
+        rng.standard_normal((140, 17), dtype=np.float32),
+        rng.standard_normal((300, 17), dtype=np.float32),
+    )
+    documents = Vectors((stored,), rng.integers(0, 300, 4500))
+    index, scores = top_k(left, documents, 4500, similarity, np.arange(4500))
+    pick = [rng.choice(4500, size=rng.integers(0, 40), replace=False) for _ in left]
+    query_index, doc_index = np.repeat(np.arange(140), [len(p) for p in pick]), np.concatenate(pick)
+    table = np.empty((140, 4500), dtype=np.float32)
+    np.put_along_axis(table, index, scores, axis=1)
+    found = candidate_scores(left, documents, query_index, doc_index, similarity)
+    assert np.array_equal(found, table[query_index, doc_index])
+
+
+def test_candidates_must_be_grouped():
+    vectors = np.eye(2, dtype=np.float32)
+    with pytest.raises(ValueError, match="grouped by query"):
+        candidate_scores(vectors, Vectors.of(vectors), np.array([1, 0]), np.array([0, 0]), "dot")
+    assert (
+        len(candidate_scores(vectors, Vectors.of(vectors), np.array([], int), np.array([], int), "dot")) == 0
+    )
+
+
+def test_all_scores_equal_leaves_the_highest_ids():
+    order = np.random.default_rng(7).permutation(9000)
+    index, scores = top_k(np.ones((2, 3), np.float32), Vectors.of(np.ones((9000, 3))), 5, "dot", order)
+    assert index.tolist() == [np.argsort(order)[:5].tolist()] * 2
+    assert (scores == 3).all()
+
+
+def test_both_zeros_tie():
+    documents = np.array([[0.0, 1], [-0.0, 1], [0, -1]], np.float32)
+    index, _ = top_k(np.array([[1, 0]], np.float32), Vectors.of(documents), 3, "dot", np.array([2, 1, 0]))
+    assert index.tolist() == [[2, 1, 0]]
+
+
+def test_negative_infinite_and_low_precision_scores_are_ordered():
+    documents = np.array([[-1.0], [3], [-2], [0.5]], np.float16)
+    index, scores = top_k(np.array([[2.0]], np.float32), Vectors.of(documents), 4, "dot", np.arange(4))
+    assert index.tolist() == [[1, 3, 0, 2]]
+    assert scores.tolist() == [[6, 1, -2, -4]]
+
+
+@pytest.mark.parametrize(("documents", "k"), [(0, 5), (3, 0)])
+def test_nothing_to_find(documents, k):
+    index, scores = top_k(
+        np.ones((2, 4), np.float32), Vectors.of(np.ones((documents, 4))), k, "dot", np.arange(documents)
+    )
+    assert index.shape == scores.shape == (2, 0)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_nan_is_an_error(similarity):
+    documents = np.ones((10, 4), np.float32)
+    documents[3, 1] = np.nan
+    queries = np.ones((1, 4), np.float32)
+    with pytest.raises(NonFiniteError, match="NaN"):
+        top_k(queries, Vectors.of(documents), 2, similarity, np.arange(10))
+    with pytest.raises(NonFiniteError, match="NaN"):
+        candidate_scores(queries, Vectors.of(documents), np.array([0]), np.array([3]), similarity)
+
+
+def test_unknown_similarity():
+    with pytest.raises(UnknownNameError, match="cosine"):
+        top_k(np.ones((1, 2), np.float32), Vectors.of(np.ones((1, 2))), 1, "cosin", np.arange(1))

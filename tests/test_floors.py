@@ -1,0 +1,81 @@
+"""Imports point downward: a module may import from lower floors and from its own package."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "harness"
+
+FLOOR = {
+    "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0,
+    "metrics": 1,
+    "models": 2, "engine": 2,
+    "data": 3, "task": 3, "suite": 3,
+    "kinds": 4,
+    "jobs": 5, "record": 5, "run": 5, "store": 5, "store_files": 5, "store_foreign": 5, "store_format": 5,
+    "report": 6,
+    "cli": 7, "__init__": 8, "__main__": 8,
+}  # fmt: skip
+
+# Within a floor: who may lean on whom.
+SIDEWAYS = {
+    ("yamlfile", "errors"), ("registry", "errors"), ("scorers", "errors"), ("scorers", "types"),
+    ("engine", "models"), ("task", "data"), ("suite", "task"), ("suite", "data"), ("data", "task"),
+    ("run", "jobs"), ("run", "record"), ("run", "store"),
+    ("store", "store_files"), ("store", "store_foreign"), ("store", "store_format"),
+    ("store_foreign", "store_files"), ("store_foreign", "store_format"), ("store_format", "store_files"),
+}  # fmt: skip
+
+# The shapes of examples belong to the data floor and are read by everybody.
+MODULES = sorted(p.relative_to(ROOT) for p in ROOT.rglob("*.py"))
+
+
+def room(module: Path) -> str:
+    return module.parts[0] if len(module.parts) > 1 else module.stem
+
+
+def imports(path: Path) -> set[str]:
+    """Rooms that a file imports from, `if TYPE_CHECKING` blocks left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "harness":
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("harness.")}
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_point_downward(module: Path) -> None:
+    here = room(module)
+    assert here in FLOOR, f"{here} has no floor"
+    for there in imports(ROOT / module):
+        allowed = there == here or FLOOR[there] < FLOOR[here] or (here, there) in SIDEWAYS
+        assert allowed, f"{module} (floor {FLOOR[here]}) imports {there} (floor {FLOOR[there]})"
+
+
+def test_modules_stay_small() -> None:
+    long = {
+        str(m): n for m in MODULES if (n := len((ROOT / m).read_text(encoding="utf-8").splitlines())) > 300
+    }
+    assert not long
+
+
+def test_the_check_can_fail(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("from harness.cli import main\nimport harness.run\n")
+    assert imports(bad) == {"cli", "run"}
