@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.data.build import RANKING
 from harness.data.examples import Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
-from harness.errors import DataError, HarnessError, ModelError
+from harness.errors import DataError, HarnessError
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render
 from harness.task import Task
@@ -49,11 +49,20 @@ def flatten(tasks: Iterable[Task]) -> list[Task]:
 
 def applicable(task: Task, card: ModelCard) -> str:
     """Why a model of this kind cannot be scored on the task; empty where it can."""
+    if task.kind == "retrieval" and card.kind == "cross-encoder" and not _has_candidates(task):
+        return (
+            f"{task.name} ({task.kind}) has no candidate lists: a cross-encoder reranks what a first stage "
+            f"found; name a reranking task, or put candidates beside the queries"
+        )
     if card.kind in task.scorer.models:
         refused = [why for member in task.members if (why := applicable(member, card))]
         return refused[0] if refused else ""
     able = " or ".join(task.scorer.models)
     return f"{task.name} ({task.kind}) is scored with a {able}; {card.name} is a {card.kind}"
+
+
+def _has_candidates(task: Task) -> bool:
+    return task.folder is not None and any(".candidates." in name for name in task.folder.names)
 
 
 def prepare(
@@ -65,17 +74,24 @@ def prepare(
         HarnessError: everything wrong with the task's data, all at once.
     """
     jobs: list[Job] = []
-    problems: list[str] = []
+    problems: list[HarnessError] = []
     for split, subset in task.entries:
         try:
             examples = load_examples(task, split, subset, loaded, offline=offline)
             jobs.append(_job(task, split, subset, examples, card, policy or card.prompt_policy))
         except HarnessError as error:
-            problems.append(str(error))
+            problems.append(error)
     loaded.pop(task.name, None)
     if problems:
-        raise DataError("\n".join(dict.fromkeys(problems)))
+        raise together(problems)
     return jobs
+
+
+def together(problems: Sequence[HarnessError]) -> HarnessError:
+    """One error that says them all; a single one stays what it is."""
+    if len(problems) == 1:
+        return problems[0]
+    return DataError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
 
 
 def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCard, policy: str) -> Job:
@@ -93,10 +109,6 @@ def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCar
             if len(rendered):
                 shown[name] = rendered.items[0]
     elif card.kind == "cross-encoder":
-        if isinstance(examples, RankingExamples) and examples.candidates is None:
-            raise ModelError(
-                f"{task.name} has no candidate lists: a cross-encoder reranks what a first stage found"
-            )
         pairs = module.pairs(examples, settings)
         if len(pairs):
             shown = {"left": pairs.left[0], "right": pairs.right[0]}

@@ -14,8 +14,8 @@ import numpy as np
 from harness import record
 from harness.engine.encode import Plan, embed, plan, score_pairs
 from harness.engine.vectors import VectorStore, pair_keys, text_keys
-from harness.errors import DataError, HarnessError, ModelError
-from harness.jobs import Job, applicable, flatten, prepare
+from harness.errors import HarnessError, ModelError
+from harness.jobs import Job, applicable, flatten, prepare, together
 from harness.models.base import ModelCard
 from harness.paths import cache_folder
 from harness.store import Store
@@ -153,7 +153,7 @@ def _prepare_all(
 ) -> list[Job | Result | Task]:
     """Jobs to do, stored results that stand, and aggregates, in order; all data problems in one error."""
     items: list[Job | Result | Task] = []
-    problems: list[str] = []
+    problems: list[HarnessError] = []
     loaded: dict[str, Any] = {}
     for task in tasks:
         if task.absent:
@@ -166,14 +166,14 @@ def _prepare_all(
         try:
             jobs = prepare(task, model.card, loaded, offline=offline)
         except HarnessError as error:
-            problems.append(str(error))
+            problems.append(error)
             if keep_going:
                 for split, subset in task.entries:
                     _failed(store, model.card, task, split, subset, error, listen)
             continue
         items.extend(_stored(job, model.card, store, force, listen) or job for job in jobs)
     if problems and not (keep_going and items):
-        raise DataError("\n".join(problems))
+        raise together(problems)
     return items
 
 

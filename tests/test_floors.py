@@ -15,7 +15,7 @@ FLOOR = {
     "models": 2, "engine": 2,
     "data": 3, "task": 3, "suite": 3,
     "kinds": 4,
-    "jobs": 5, "record": 5, "run": 5, "store": 5, "store_files": 5, "store_foreign": 5, "store_format": 5,
+    "jobs": 5, "record": 5, "run": 5, "store": 5,
     "report": 6,
     "cli": 7, "__init__": 8, "__main__": 8,
 }  # fmt: skip
@@ -25,8 +25,6 @@ SIDEWAYS = {
     ("yamlfile", "errors"), ("registry", "errors"), ("scorers", "errors"), ("scorers", "types"),
     ("engine", "models"), ("task", "data"), ("suite", "task"), ("suite", "data"), ("data", "task"),
     ("run", "jobs"), ("run", "record"), ("run", "store"),
-    ("store", "store_files"), ("store", "store_foreign"), ("store", "store_format"),
-    ("store_foreign", "store_files"), ("store_foreign", "store_format"), ("store_format", "store_files"),
 }  # fmt: skip
 
 # The shapes of examples belong to the data floor and are read by everybody.

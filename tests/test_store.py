@@ -313,16 +313,16 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 sys.path.insert(0, {repo!r})
-import harness.store
+import harness.store.results
 from harness.store import Store
 from tests.test_store import make
 import pyarrow as pa
-whole, count = harness.store.write_atomic, 0
+whole, count = harness.store.results.write_atomic, 0
 def write_atomic(path, data):
     if path.name.endswith({stop!r}):
         os._exit(9)
     whole(path, data)
-harness.store.write_atomic = write_atomic
+harness.store.results.write_atomic = write_atomic
 new = pa.table({{"gold": [9.0], "cosine": [9.0]}})
 Store({root!r}).put(make(metrics={{"cosine_spearman": 0.1}}, exact={{"cosine_spearman": 0.1}}, samples=new))
 """
@@ -427,7 +427,7 @@ def test_a_tree_that_cannot_be_renamed_in_is_only_reported(
     def read_only(path: Path) -> Path:
         raise OSError(30, "Read-only file system", str(path))
 
-    monkeypatch.setattr("harness.store_files.set_aside", read_only)
+    monkeypatch.setattr("harness.store.files.set_aside", read_only)
     assert [r.task for r in store.results()] == ["JSTS"]
     assert bad.exists()
     assert "Read-only file system" in store.problems[0]
@@ -621,13 +621,30 @@ def test_mteb_reads_the_model_meta(tmp_path: Path) -> None:
     )
     meta = ModelMeta.model_validate_json_resolved(bare.read_bytes())
     assert (meta.name, meta.similarity_fn_name, meta.license) == ("harness/bm25", None, None)
-    assert store.read_model_meta("harness/bm25", None)["name"] == "harness/bm25"
-    assert store.read_model_meta("harness/other", None) == {}
     assert list(store.results()) == []
 
 
+def test_what_is_known_of_models_is_gathered_over_their_folders(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_model_meta({"name": "org/name", "revision": "a", "embed_dim": 384})
+    store.write_model_meta({"name": "org/name", "revision": "b", "embed_dim": 999, "license": "mit"})
+    store.write_model_meta({"name": "harness/bm25", "kind": "lexical"})
+    bad = tmp_path / "harness__bm25" / "other" / "model_meta.json"
+    bad.parent.mkdir()
+    bad.write_text("{")
+    metas = store.model_metas()
+    assert {key: metas["org/name"][key] for key in ("name", "embed_dim", "license")} == {
+        "name": "org/name",
+        "embed_dim": 384,
+        "license": "mit",
+    }
+    assert metas["harness/bm25"]["model_type"] == ["sparse"]
+    assert "n_parameters" not in metas["harness/bm25"]
+    assert str(bad) in store.problems[0]
+
+
 def test_published_results_read_as_their_table_says(tmp_path: Path) -> None:
-    """Files that mteb wrote over the years, old formats among them, against the table of main scores made from them."""
+    """Files that mteb wrote over the years, old formats among them, against the table made from them."""
     shared = Path(os.environ.get("HARNESS_SHARED", Path(__file__).parents[2] / "shared")) / "reference"
     if not (shared / "published_results.tar.zst").is_file():
         pytest.skip("published results are not here (set HARNESS_SHARED)")

@@ -11,7 +11,6 @@ import typer
 
 from harness.cli import common
 
-
 _PACKAGES = (
     "harness",
     "mteb",

@@ -12,6 +12,7 @@ from harness.cli import common
 
 if TYPE_CHECKING:
     from harness.suite import Suite
+    from harness.types import Result
 
 
 def register(app: typer.Typer) -> None:
@@ -123,11 +124,10 @@ def _run(
     from harness.store import Store
 
     store = Store(results)
-    found = []
+    found: list[Result] = []
     with Screen(scorer.card, suite, quiet=quiet) as screen:
         try:
-            for result in evaluate(scorer, suite, store=store, listen=screen, **options):
-                found.append(result)
+            found.extend(evaluate(scorer, suite, store=store, listen=screen, **options))
         except KeyboardInterrupt:
             screen.line("interrupted; finished work is kept, the same command goes on from here")
             raise typer.Exit(130) from None

@@ -120,7 +120,7 @@ class VectorStore:
 
 
 def inventory(root: Path) -> list[dict[str, Any]]:
-    """What a cache folder holds: kind, fingerprint, model name, number of shards and bytes, by fingerprint."""
+    """What a cache folder holds, by fingerprint: kind, model name, number of shards, bytes."""
     found = []
     for kind in ("vectors", "pairs"):
         for folder in sorted(p for p in (root / kind).glob("*") if p.is_dir()):

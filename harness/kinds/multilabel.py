@@ -168,7 +168,8 @@ def _predictions(plan: _Plan, vectors: Mapping[str, Vectors]) -> list[Bools]:
         nearest = rows[index.kneighbors(test, return_distance=False)]
         return plan.known[nearest].sum(axis=1) > _NEIGHBOURS / 2  # type: ignore[no-any-return]
 
-    return [predict(rows) for rows in plan.draws]
+    # one core a search: which of several equally near rows is fifth would else depend on their number
+    return shared.independent_fits(predict, plan.draws)
 
 
 def _samples(plan: _Plan, predicted: Sequence[Bools]) -> pa.Table:

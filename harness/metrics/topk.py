@@ -1,9 +1,12 @@
 """Exact nearest documents without a q x d matrix: blocks in, the best k of each query out.
 
 Every score comes from one matrix product of a fixed shape (`QUERY_TILE` x `DOC_TILE`, zero-padded), so
-its bits depend neither on the block size nor on where in the corpus a document stands, and a document
-has the same score when it is searched for and when it is a candidate. Texts that are equal share a
-storage row and therefore a score. Order is trec_eval's: score descending, then document id descending.
+the block size cannot change it. Both sides are multiples of the widths BLAS kernels work in (6, 16, 24,
+48), so that no row or column falls to an edge kernel that adds in another order: measured with MKL's
+SSE4.2, AVX2 and AVX-512 kernels on 1, 2, 3, 4, 6, 8, 12 and 16 threads, a score's bits do not depend on
+where in the corpus its document stands either, and a candidate has the very score a search gives it.
+Equal texts share a storage row and therefore a score. Order is trec_eval's: score descending, then
+document id descending.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from harness.types import Float32, Int64, Vectors
 if TYPE_CHECKING:
     import torch
 
-QUERY_TILE = 128
-DOC_TILE = 4096
+QUERY_TILE = 192
+DOC_TILE = 4608
 _QUERY_GROUP = 16384  # queries that hold their best k at a time: 8 bytes x 2 k each
 _CDIST = "use_mm_for_euclid_dist"  # what torch chooses by itself beyond 25 rows
 _NOTHING = np.iinfo(np.int64).min  # sorts below the key of any score

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,10 +56,13 @@ def terms(text: str) -> list[str]:
 
 
 class Bm25:
-    """A searcher that builds its index anew for each corpus."""
+    """A searcher that keeps the index of the last corpus it was given."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
+        self._corpus: list[str] = []
+        self._vocabulary: dict[str, int] = {}
+        self._index: Any = None
 
     def search(self, queries: Sequence[str], corpus: Sequence[str], k: int) -> tuple[Int64, Float32]:
         """Positions int64 [q, k] and scores float32 [q, k], best first; see `Searcher`.
@@ -66,22 +70,27 @@ class Bm25:
         Documents that share no term with a query score 0 and fill what is left of k; beyond the corpus
         positions are -1 and scores minus infinity.
         """
-        import bm25s
-
+        if self._index is None or self._corpus != list(corpus):
+            self._build(list(corpus))
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        vocabulary: dict[str, int] = {}
-        documents = [[vocabulary.setdefault(t, len(vocabulary)) for t in terms(text)] for text in corpus]
-        index = bm25s.BM25(k1=K1, b=B, method="lucene", dtype="float32", backend="numpy")
-        if vocabulary:
-            index.index((documents, vocabulary), create_empty_token=False, show_progress=False)
-        nothing = np.zeros(len(documents), dtype=np.float32)
+        nothing = np.zeros(len(corpus), dtype=np.float32)
         for at, query in enumerate(queries):
-            known = [vocabulary[t] for t in terms(query) if t in vocabulary]
-            found = index.get_scores_from_ids(known) if known else nothing
+            known = [self._vocabulary[t] for t in terms(query) if t in self._vocabulary]
+            found = self._index.get_scores_from_ids(known) if known else nothing
             best = _best(found, k)
             ids[at, : len(best)], scores[at, : len(best)] = best, found[best]
         return ids, scores
+
+    def _build(self, corpus: list[str]) -> None:
+        import bm25s
+
+        vocabulary: dict[str, int] = {}
+        documents = [[vocabulary.setdefault(t, len(vocabulary)) for t in terms(text)] for text in corpus]
+        self._index = bm25s.BM25(k1=K1, b=B, method="lucene", dtype="float32", backend="numpy")
+        if vocabulary:
+            self._index.index((documents, vocabulary), create_empty_token=False, show_progress=False)
+        self._corpus, self._vocabulary = corpus, vocabulary
 
 
 def _best(scores: Float32, k: int) -> Int64:

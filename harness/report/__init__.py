@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+# imported here and not below: importing a submodule later would put the module in the function's place
+from harness.report.aggregate import SuiteTable, SuiteTask
+from harness.report.leaderboard import Leaderboard
+from harness.report.leaderboard import leaderboard as build
+from harness.store import Store
+
 if TYPE_CHECKING:
-    from harness.report.leaderboard import Leaderboard
-    from harness.store import Store
     from harness.suite import Suite
 
 
@@ -17,16 +21,19 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     Returns:
         A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_csv()`, `.to_json()`.
     """
-    from harness.report.aggregate import SuiteTable, SuiteTask
-    from harness.report.leaderboard import leaderboard as build
-    from harness.store import Store
-
     stores = [store] if isinstance(store, Store) else list(store)
+    names = {task.name for task in suite.tasks}
     table = SuiteTable(
         name=suite.name,
         title=suite.title,
         tasks=tuple(SuiteTask(t.name, t.kind, t.type, t.entries, t.main) for t in suite.tasks),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
+        protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
     )
-    return build([result for each in stores for result in each.results()], table)
+    return build(
+        [result for each in stores for result in each.results(tasks=names)],
+        table,
+        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
+        failures=[failure for each in stores for failure in each.failures()],
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from harness.errors import ConfigError
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,17 @@ def aggregate(
 def metric_value(result: Result, metric: str) -> float | None:
     """The value of a stored metric under any of its spellings; None where the result does not have it.
 
+    Where pair classification lacks a `max_...`, it is the largest of its four similarities, its definition.
     Six decimals, as stored, so that a fresh result and the same one read back give the same table.
     """
     if metric in result.metrics:
         return round(result.metrics[metric], 6)
-    spelled = {_spelling(name): value for name, value in result.metrics.items()}
-    value = spelled.get(_spelling(metric))
+    name = _spelling(metric)
+    spelled = {**{_spelling(key): value for key, value in result.metrics.items()}, **result.metrics}
+    value = spelled.get(name)
+    if value is None and name.startswith("max_"):
+        parts = [f"{similarity}_{name.removeprefix('max_')}" for similarity in SIMILARITIES]
+        value = max(spelled[part] for part in parts) if spelled.keys() >= set(parts) else None
     return None if value is None else round(value, 6)
 
 
@@ -234,9 +241,9 @@ def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
     points = [0.0] * len(rows)
     for task in suite.tasks:
         scores = [row.scores[task.name] for row in rows]
+        ascending = sorted(scores)
         for i, score in enumerate(scores):
-            better, equal = sum(s > score for s in scores), sum(s == score for s in scores)
-            points[i] += len(rows) - (better + (equal + 1) / 2)
+            points[i] += (bisect_left(ascending, score) + bisect_right(ascending, score) - 1) / 2
     ranked = [
         replace(row, rank=1 + sum(p > own for p in points)) for row, own in zip(rows, points, strict=True)
     ]

@@ -200,6 +200,13 @@ def test_refuses_what_cannot_be_scored():
         multilabel.score(good, {**vectors, "train": Vectors.of(np.ones((2, 24)))}, SETTINGS)
 
 
+def test_workers_do_not_matter(monkeypatch):
+    examples, model = problem([0, 1, 2], noise=2.0)
+    many = score(examples, model)
+    monkeypatch.setattr("harness.kinds._labelled.WORKERS", 1)
+    assert score(examples, model).samples == many.samples
+
+
 def test_hash_seed_does_not_matter():
     script = (
         "from tests.kinds.test_multilabel import *\n"

@@ -135,6 +135,21 @@ def test_older_spellings_are_the_same_metric(metric: str, stored: str) -> None:
     assert metric_value(result(A, "T", 0.5, main=stored), metric) == 0.5
 
 
+def test_a_missing_maximum_is_that_of_the_four_similarities() -> None:
+    parts = {
+        "cosine_accuracy": 0.5,
+        "dot_accuracy": 0.7,
+        "euclidean_accuracy": 0.6,
+        "manhattan_accuracy": 0.4,
+    }
+    found = result(A, "T", 0.3, main="max_ap", metrics={"max_ap": 0.3, **parts})
+    assert metric_value(found, "max_accuracy") == 0.7
+    del parts["manhattan_accuracy"]
+    found = result(A, "T", 0.3, main="max_ap", metrics={"max_ap": 0.3, **parts})
+    assert metric_value(found, "max_accuracy") is None
+    assert metric_value(found, "max_ap") == 0.3
+
+
 def test_other_metrics_are_other_metrics() -> None:
     for stored in ("map_at_10", "main_score", "ndcg_at_1", "spearman"):
         assert metric_value(result(A, "T", 0.5, main=stored), "ndcg_at_10") is None

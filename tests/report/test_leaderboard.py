@@ -6,12 +6,16 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from harness.report.leaderboard import leaderboard
 from harness.report.markdown import escape
-from harness.store import Failure
+from harness.store import Failure, Store
 from tests.report.make import result, suite, task
 
 A, B, C = "org/a", "org/b", "org/c"
@@ -182,3 +186,23 @@ def test_the_same_results_in_any_order_give_the_same_bytes() -> None:
     assert len({b.to_markdown() for b in boards}) == 1
     assert len({b.to_csv() for b in boards}) == 1
     assert len({b.to_json() for b in boards}) == 1
+
+
+def test_the_public_function_reads_stores(tmp_path: Path) -> None:
+    import harness
+
+    ours, theirs = Store(tmp_path / "ours"), Store(tmp_path / "theirs")
+    ours.put(result(A, "T1", 0.5))
+    ours.write_model_meta({"name": A, "revision": "r1", "embed_dim": 384})
+    ours.fail(B, "r1", (), "mteb", "T1", "test", "default", "out of memory")
+    theirs.put(replace(result(C, "T1", 0.6), revision=None))
+    theirs.put(result(C, "T9", 0.6))
+    resolved = [SimpleNamespace(**vars(t), protocol="mteb") for t in (task("T1"),)]
+    aggregated = SimpleNamespace(columns=[], average="tasks")
+    public = cast(Any, SimpleNamespace(name="toy", title="Toy", tasks=resolved, aggregate=aggregated))
+    for _ in range(2):  # the submodule of the same name must not take the function's place
+        board = harness.leaderboard([ours, theirs], public)
+    assert list(board.frame["Model"]) == [C, A]
+    assert [row[2] for row in cells(board.to_markdown())[2:]] == ["—", "384"]
+    assert board.notes == ("Failed: org/b on T1 (test/default): out of memory",)
+    assert list(harness.leaderboard(ours, public).frame["Model"]) == [A]

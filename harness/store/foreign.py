@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.store_files import Place
+from harness.store.files import Place
 from harness.types import Result
 
 SCORER = "mteb"
@@ -25,6 +25,7 @@ MAINS = (
     "f1",
     "p-MRR",
 )
+NO_METRIC = frozenset(("main_score", "hf_subset", "languages", "mteb_version"))
 NESTED = {
     "cos_sim": "cosine",
     "cosine": "cosine",
@@ -50,9 +51,11 @@ def foreign_result(
     undefined: dict[str, str] = {}
     details: dict[str, Any] = {}
     for name, value in _flat(score).items():
-        if name in ("main_score", "hf_subset", "languages", "mteb_version"):
+        if name in NO_METRIC:
             continue
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        if type(value) is float and value - value == 0:  # finite; the common case of very many
+            metrics[name] = value
+        elif value is None or isinstance(value, float):
             undefined[name] = "without a value in mteb's file"
         elif _is_number(value):
             metrics[name] = float(value)
@@ -111,15 +114,16 @@ def _old_scores(split: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _old_score(subset: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    flat = _flat(metrics)
-    flat.pop("evaluation_time", None)
+    flat = {name: value for name, value in _flat(metrics).items() if name != "evaluation_time"}
     if "main_score" not in flat:
         bitext = {"f1", "precision", "recall"} <= flat.keys()
         flat["main_score"] = flat.get("f1" if bitext else next((m for m in MAINS if m in flat), ""))
     return {**flat, "hf_subset": subset, "languages": []}
 
 
-def _flat(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    if NESTED.keys().isdisjoint(metrics):
+        return metrics
     flat: dict[str, Any] = {}
     for name, value in metrics.items():
         if isinstance(value, dict) and name in NESTED:

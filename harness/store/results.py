@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import StoreError
-from harness.store_files import (
+from harness.store.files import (
     FAILED,
     META,
     CorruptFileError,
@@ -27,8 +27,8 @@ from harness.store_files import (
     write_atomic,
     writing,
 )
-from harness.store_format import SCHEMA, Document, decode, encode, merged, results_of
-from harness.store_meta import model_meta
+from harness.store.format import SCHEMA, Document, decode, encode, merged, results_of
+from harness.store.meta import model_meta
 from harness.types import Result
 
 if TYPE_CHECKING:
@@ -177,12 +177,16 @@ class Store:
             write_atomic(path, encode(model_meta(card, variant)))
         return path
 
-    def read_model_meta(
-        self, model: str, revision: str | None, variant: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        """What `model_meta.json` of a revision folder says; empty where there is none to read."""
-        path = self.root / folder_of(Place(model, revision, variant)) / META
-        return self._read(path, _object) or {}
+    def model_metas(self) -> dict[str, dict[str, Any]]:
+        """What the `model_meta.json` files say of each model, nulls left out; the first to say it counts."""
+        models: dict[str, dict[str, Any]] = {}
+        for revision in self._revisions():
+            meta = self._read(revision / META, _object) or {}
+            known = models.setdefault(place_of([revision.parent.name, revision.name]).model, {})
+            for name, value in meta.items():
+                if value is not None:
+                    known.setdefault(name, value)
+        return models
 
     def _forget_failure(self, failed: Path, split: str, subset: str) -> None:
         failures = self._read(failed, _failures, locked=True) or {}
@@ -194,10 +198,13 @@ class Store:
         else:
             failed.unlink(missing_ok=True)
 
-    def _files(self) -> Iterator[tuple[Path, Place]]:
+    def _revisions(self) -> list[Path]:
         if self.root.is_file():
             raise StoreError(f"{self.root} is a file, not a folder of results")
-        for revision in (f for model in folders(self.root) for f in folders(model)):
+        return [revision for model in folders(self.root) for revision in folders(model)]
+
+    def _files(self) -> Iterator[tuple[Path, Place]]:
+        for revision in self._revisions():
             for home in (revision, *folders(revision)):
                 place = place_of(list(home.relative_to(self.root).parts))
                 for path in sorted(home.glob("*.json")):

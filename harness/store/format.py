@@ -6,7 +6,7 @@
                data_fingerprint, exact, undefined, samples_sha256, provenance}}}}}
 
 The shape is that of `mteb.results.TaskResult` (mteb 2). A score whose split and subset stand in `entries`
-is ours; any other is mteb's (`store_foreign`).
+is ours; any other is mteb's (`foreign`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from harness.errors import StoreError
-from harness.store_files import CorruptFileError, Place
-from harness.store_foreign import foreign_result, upgraded
+from harness.store.files import CorruptFileError, Place
+from harness.store.foreign import foreign_result, upgraded
 from harness.types import Result
 
 SCHEMA = 1

@@ -1,0 +1,227 @@
+"""The command line: answers on stdout, progress on stderr, errors in a few lines, exit codes as promised."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toys import retrieval_files, sts_rows, write_task
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Answer:
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+
+def harness(*arguments: object, cwd: Path | None = None, **environment: str) -> Answer:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "harness", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return Answer(subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = write_task(
+        tmp_path / "data", "One", "sts", "cosine_spearman", test=sts_rows(), test__b=sts_rows(9)
+    )
+    return write_task(root, "Find", "retrieval", "ndcg_at_10", **retrieval_files())
+
+
+def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
+    script = (
+        "import sys\nsys.argv = ['harness', {arguments}]\nfrom harness.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {{'torch', 'mteb', 'transformers', 'sklearn', 'scipy', 'pandas', 'datasets', 'numpy', 'pyarrow'}}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    for arguments in ("'--help'", "'models'", "'eval', '--help'", "'suites', '--json'"):
+        allowed = script.format(arguments=arguments)
+        if "suites" in arguments:
+            allowed = allowed.replace(", 'numpy', 'pyarrow'", "")
+        done = subprocess.run(
+            [sys.executable, "-c", allowed], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "doctor"]
+)
+def test_every_verb_has_help(verb: str) -> None:
+    answer = harness(*verb.split(), "--help")
+    assert answer.code == 0
+    assert "Usage" in answer.out
+
+
+def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) -> None:
+    arguments = ("eval", "char-ngram", "--task", "One", "--data", data, "--results", tmp_path / "r")
+    first = harness(*arguments)
+    assert first.code == 0, first.err
+    assert "cosine_spearman" in first.out
+    assert "[2/2] One" in first.err
+    again = harness(*arguments, "--json", "--quiet")
+    assert again.err == ""
+    found = json.loads(again.out)
+    assert [(r["task"], r["subset"], r["reused"]) for r in found] == [
+        ("One", "default", True),
+        ("One", "b", True),
+    ]
+    only = harness(*arguments, "--subset", "b", "--force", "--json", "-q")
+    assert [(r["subset"], r["reused"]) for r in json.loads(only.out)] == [("b", False)]
+
+
+def test_the_plan_of_a_dry_run(tmp_path: Path, data: Path) -> None:
+    arguments = (
+        "eval",
+        "char-ngram",
+        "--task",
+        "Find",
+        "--data",
+        data,
+        "--results",
+        tmp_path / "r",
+        "--dry-run",
+    )
+    answer = harness(*arguments, HARNESS_CACHE=str(tmp_path / "c"))
+    assert answer.code == 0
+    assert "12" in answer.out
+    assert "queries: 'a question'" in answer.out
+    assert not (tmp_path / "r").exists()
+    (job,) = json.loads(harness(*arguments, "--json", HARNESS_CACHE=str(tmp_path / "c")).out)
+    assert (job["texts"], job["missing"]) == (12, 12)
+
+
+def test_leaderboard_card_show_and_cache(tmp_path: Path) -> None:
+    results = tmp_path / "r"
+    for model in ("char-ngram", "bm25"):
+        assert harness("eval", model, "--results", results, "-q").code == 0, "without --suite: smoke"
+    board = harness("leaderboard", "smoke", "--results", results)
+    assert board.code == 0
+    assert "harness/char-ngram" in board.out
+    assert "harness/bm25" in board.out
+    written = harness(
+        "leaderboard", "smoke", "--results", results, "--format", "csv", "-o", tmp_path / "x" / "b.csv"
+    )
+    assert written.code == 0
+    assert (tmp_path / "x" / "b.csv").read_text().startswith("Rank,Model,")
+    assert json.loads(harness("leaderboard", "smoke", "--results", results, "--format", "json").out)
+    card = harness("card", "char-ngram", "--results", results)
+    assert card.out.startswith("model-index:")
+    assert harness("card", "bm25", "--results", tmp_path / "empty").code == 2
+    assert "samples_per_label: 32" in harness("show", "AmazonCounterfactualClassification").out
+    assert "apache-2.0" in harness("show", "all-MiniLM-L6-v2").out
+    assert "SmokeSTS" in harness("show", "smoke").out
+    assert "char-ngram" in harness("cache", "list").out
+
+
+def test_doctor_says_what_there_is(tmp_path: Path) -> None:
+    facts = json.loads(harness("doctor", "--offline", "--json").out)
+    assert facts["libraries"]["mteb"]
+    assert facts["hub"] == "not asked (--offline)"
+
+
+WRONG = {
+    "unknown model": (
+        ("eval", "all-MiniLM-L6-v3"),
+        "did you mean all-MiniLM-L6-v2|did you mean all-minilm-l6-v2",
+    ),
+    "unknown task": (("eval", "bm25", "--task", "SciFac"), "did you mean SciFact"),
+    "unknown suite": (("eval", "bm25", "--suite", "smokee"), "did you mean smoke"),
+    "unknown subset": (("eval", "bm25", "--task", "One", "--subset", "c"), "unknown subset 'c'"),
+    "suite and task": (("eval", "bm25", "--suite", "smoke", "--task", "One"), "exclude each other"),
+    "unknown protocol": (("eval", "bm25", "--suite", "smoke", "--protocol", "x"), "unknown protocol"),
+    "unknown option": (("eval", "bm25", "--siute", "smoke"), "No such option"),
+    "wrong kind of model": (("eval", "bm25", "--task", "One"), "scored with a bi-encoder or cross-encoder"),
+    "cross-encoder without candidates": (("eval", "fake-cross", "--task", "Find"), "first stage"),
+    "bi-encoder of a hub nobody reaches": (("eval", "org/never-seen", "--suite", "smoke"), "org/never-seen"),
+    "data of a hub nobody reaches": (("eval", "bm25", "--task", "NFCorpus"), "--data <DIR>"),
+    "not yet loadable": (("eval", "jina-v2-base-zh", "--suite", "smoke"), "jina"),
+    "unknown name to show": (("show", "SciFac"), "did you mean SciFact"),
+    "unknown kind": (("tasks", "--kind", "stss"), "did you mean sts"),
+    "unknown catalog": (("models", "--catalog", "nowhere.yaml"), "nowhere.yaml"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_a_clear_error(tmp_path: Path, data: Path, case: str) -> None:
+    import re
+
+    arguments, complaint = WRONG[case]
+    if arguments[0] == "eval":
+        arguments = (*arguments, "--data", data, "--results", tmp_path / "r")
+    answer = harness(*arguments)
+    assert answer.code == 2, answer.err
+    assert re.search(complaint, answer.err), answer.err
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "file").write_text("")
+    answer = harness("eval", "bm25", "--task", "Find", "--data", data, "--results", tmp_path / "file" / "r")
+    assert answer.code == 2
+    assert "file" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_corrupt_result_is_named_set_aside_and_not_fatal(tmp_path: Path, data: Path) -> None:
+    arguments = ("--data", data, "--results", tmp_path / "r")
+    for task in ("One", "Find"):
+        assert harness("eval", "char-ngram", "--task", task, *arguments).code == 0
+    (path,) = (tmp_path / "r").rglob("One.json")
+    path.write_text(path.read_text()[:100])
+    answer = harness("eval", "char-ngram", "--task", "One", "--task", "Find", "--json", *arguments)
+    assert answer.code == 0, answer.err
+    assert "One.json" in answer.err
+    assert [r["reused"] for r in json.loads(answer.out)] == [False, False, True]
+    assert list((tmp_path / "r").rglob("One.json.corrupt*"))
+
+
+def test_keep_going_ends_with_one(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Flat", "sts", "cosine_spearman", test=[{**row, "score": 1} for row in sts_rows()])
+    arguments = (
+        "--task",
+        "Flat",
+        "--task",
+        "One",
+        "--data",
+        data,
+        "--results",
+        tmp_path / "r",
+        "--keep-going",
+    )
+    answer = harness("eval", "char-ngram", *arguments)
+    assert answer.code == 1
+    assert "failed: Flat" in answer.err
+    assert "One" in answer.out
+    assert list((tmp_path / "r").rglob("Flat.failed.json"))
+
+
+def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
+    files = {}
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        answer = harness(
+            "eval",
+            "char-ngram",
+            "--suite",
+            "smoke",
+            "--results",
+            out,
+            "--no-cache",
+            "-q",
+            "--json",
+            PYTHONHASHSEED=seed,
+        )
+        assert answer.code == 0, answer.err
+        files[seed] = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(answer.out)]
+    assert files["1"] == files["2"]

@@ -1,0 +1,301 @@
+"""evaluate(): every text once, stored results reused while valid, failures recorded, kills survived."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from harness.errors import DataError, ModelError, NonFiniteError
+from harness.run import Event, evaluate, plan_run
+from harness.scorers import SCORERS
+from harness.store import Store
+from harness.suite import load_suite, load_task
+from harness.types import Result
+from tests.toys import Toy, ToyCross, retrieval_files, sts_rows, write_task
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    write_task(root, "One", "sts", "cosine_spearman", test=sts_rows())
+    write_task(root, "Two", "sts", "cosine_spearman", test=sts_rows()[:10])
+    write_task(root, "Find", "retrieval", "ndcg_at_10", **retrieval_files())
+    return root
+
+
+def run(
+    tmp_path: Path, data: Path, model: object = None, tasks: tuple[str, ...] = ("One",), **options
+) -> list[Result]:
+    suite = load_task(*tasks, data=[data])
+    store = options.pop("store", Store(tmp_path / "results"))
+    return list(evaluate(model or Toy(), suite, store=store, cache=tmp_path / "cache", **options))
+
+
+def test_a_text_that_two_tasks_need_is_encoded_once(tmp_path: Path, data: Path) -> None:
+    model = Toy()
+    results = run(tmp_path, data, model, ("One", "Two", "Find"))
+    assert [r.task for r in results] == ["One", "Two", "Find"]
+    assert len(model.encoded) == len(set(model.encoded))
+
+
+def test_a_second_run_reuses_results_and_encodes_nothing(tmp_path: Path, data: Path) -> None:
+    first = run(tmp_path, data)
+    model = Toy()
+    second = run(tmp_path, data, model)
+    assert not model.encoded
+    assert [r.reused for r in first] == [False]
+    assert [r.reused for r in second] == [True]
+    assert second[0].metrics == {k: pytest.approx(v, abs=5e-7) for k, v in first[0].metrics.items()}
+    assert second[0].exact == first[0].exact
+
+
+def test_force_scores_again_with_stored_vectors(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data)
+    (path,) = (tmp_path / "results").rglob("One.json")
+    before = json.loads(path.read_text())
+    model = Toy()
+    (result,) = run(tmp_path, data, model, force=True)
+    assert not result.reused
+    assert not model.encoded
+    after = json.loads(path.read_text())
+    assert after["scores"] == before["scores"]
+    entry = ("harness", "entries", "test", "default")
+    for document in (before, after):
+        for key in entry:
+            document = document[key]
+        document["provenance"] = None
+    old, new = (d["harness"]["entries"]["test"]["default"] for d in (before, after))
+    assert old == new
+
+
+def test_no_cache_encodes_again_and_keeps_nothing(tmp_path: Path, data: Path) -> None:
+    model = Toy()
+    run(tmp_path, data, model, no_cache=True)
+    assert model.encoded
+    assert not (tmp_path / "cache" / "vectors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"fingerprint": "toy-2"}, "the model changed"),
+        ({"prompts": {"sentence": "p: "}}, "the prompts changed"),
+        ({"similarity": "dot"}, "the similarity changed"),
+    ],
+)
+def test_a_changed_model_is_scored_again_and_says_why(
+    tmp_path: Path, data: Path, change: dict, why: str
+) -> None:
+    run(tmp_path, data)
+    said: list[Event] = []
+    (result,) = run(tmp_path, data, Toy(**change), listen=said.append)
+    assert not result.reused
+    assert any(e.what == "stale" and why in e.text for e in said)
+
+
+def test_changed_data_settings_and_scorer_are_scored_again(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, data)
+    said: list[Event] = []
+    write_task(data, "One", "sts", "cosine_spearman", test=sts_rows(11))
+    assert not run(tmp_path, data, listen=said.append)[0].reused
+    assert "the data changed" in said[0].text
+    newer = replace(SCORERS["sts", "correlation"], version=99)
+    monkeypatch.setitem(SCORERS, ("sts", "correlation"), newer)
+    said.clear()
+    assert not run(tmp_path, data, listen=said.append)[0].reused
+    assert any("the scorer changed" in e.text for e in said)
+
+
+def test_a_model_without_a_fingerprint_is_never_reused(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data, Toy(fingerprint=None))
+    said: list[Event] = []
+    model = Toy(fingerprint=None)
+    (result,) = run(tmp_path, data, model, listen=said.append)
+    assert not result.reused
+    assert model.encoded
+    assert any("no fingerprint" in e.text for e in said)
+    assert not (tmp_path / "cache" / "vectors").exists()
+
+
+def test_prompts_are_rendered_recorded_and_part_of_the_text(tmp_path: Path, data: Path) -> None:
+    model = Toy(prompts={"query": "Q: ", "document": "D: "})
+    (result,) = run(tmp_path, data, model, ("Find",))
+    assert {text[:3] for text in model.encoded} == {"Q: ", "D: "}
+    assert result.provenance["prompts"] == {"queries": "Q: ", "documents": "D: "}
+    assert result.provenance["first_texts"]["queries"].startswith("Q: ")
+
+
+def test_nan_from_a_model_names_the_text_and_leaves_earlier_results(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data, tasks=("Two",))
+    before = {p: p.read_bytes() for p in (tmp_path / "results").rglob("*.json")}
+
+    class Breaks(Toy):
+        def encode(self, texts):
+            return np.full((len(texts), 8), np.nan, dtype=np.float32)
+
+    with pytest.raises(NonFiniteError, match=r"topic|question"):
+        run(tmp_path, data, Breaks(), ("Two", "Find"))
+    for path, raw in before.items():
+        assert path.read_bytes() == raw
+    (failure,) = Store(tmp_path / "results").failures()
+    assert failure.task == "Find"
+    assert "NaN" in failure.error
+
+
+def test_keep_going_records_the_failure_and_goes_on(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Flat", "sts", "cosine_spearman", test=[{**row, "score": 1} for row in sts_rows()])
+    said: list[Event] = []
+    results = run(tmp_path, data, tasks=("Flat", "One"), keep_going=True, listen=said.append)
+    assert [r.task for r in results] == ["One"]
+    assert [e.task for e in said if e.what == "failed"] == ["Flat"]
+    write_task(data, "Flat", "sts", "cosine_spearman", test=sts_rows())
+    run(tmp_path, data, tasks=("Flat",))
+    assert not list(Store(tmp_path / "results").failures()), "success takes the failure away"
+
+
+def test_all_data_problems_are_said_before_any_encoding(tmp_path: Path, data: Path) -> None:
+    (data / "Find" / "test.qrels.jsonl").unlink()
+    write_task(data, "Bad", "sts", "cosine_spearman", test=[{"sentence1": "a", "score": 1}])
+    model = Toy()
+    with pytest.raises(DataError) as caught:
+        run(tmp_path, data, model, ("One", "Find", "Bad"))
+    assert "test.qrels.jsonl" in str(caught.value)
+    assert "no field 'sentence2'" in str(caught.value)
+    assert not model.encoded
+
+
+def test_a_model_of_the_wrong_kind_is_refused_by_task_and_skipped_by_suite(
+    tmp_path: Path, data: Path
+) -> None:
+    write_task(
+        data,
+        "Sort",
+        "classification",
+        "accuracy",
+        train=[{"text": "a", "label": 0}],
+        test=[{"text": "b", "label": 0}],
+    )
+    cross = ToyCross()
+    with pytest.raises(
+        ModelError, match=r"Sort .classification. is scored with a bi-encoder; test/cross is a cross"
+    ):
+        run(tmp_path, data, cross, ("Sort",))
+    with pytest.raises(ModelError, match="reranks what a first stage found"):
+        run(tmp_path, data, cross, ("Find",))
+    assert cross.scored == 0
+
+
+def test_a_cross_encoder_scores_pairs_and_keeps_them(tmp_path: Path, data: Path) -> None:
+    candidates = [{"query_id": f"q{i}", "corpus_ids": ["d0", "d1", "d2"]} for i in range(3)]
+    write_task(data, "Rank", "reranking", "map_at_1000", **retrieval_files(3), test__candidates=candidates)
+    cross = ToyCross()
+    results = run(tmp_path, data, cross, ("Rank", "One"))
+    assert [r.main_metric for r in results] == ["map_at_1000", "spearman"]
+    assert cross.scored == 9 + 12
+    again = ToyCross()
+    run(tmp_path, data, again, ("Rank", "One"), force=True)
+    assert again.scored == 0
+
+
+def test_smoke_runs_with_a_cross_encoder_and_with_bm25(tmp_path: Path) -> None:
+    from harness.models import load_model
+
+    suite = load_suite("smoke")
+    kinds = {r.kind for r in evaluate(ToyCross(), suite, cache=tmp_path)}
+    assert kinds == {"sts", "pair_classification", "reranking", "instruction_reranking", "triplet"}
+    found = list(evaluate(load_model("bm25"), suite, cache=tmp_path))
+    assert {r.kind for r in found} == {"retrieval", "reranking", "instruction_reranking", "aggregate"}
+    assert all(0 <= r.main_score <= 1 or r.main_metric == "p-MRR" for r in found)
+
+
+def test_every_stored_metric_comes_out_of_the_stored_samples(tmp_path: Path) -> None:
+    suite = load_suite("smoke")
+    store = Store(tmp_path / "results")
+    tasks = {task.name: task for task in suite.tasks}
+    for result in evaluate(Toy(), suite, store=store, cache=tmp_path / "cache"):
+        task = tasks[result.task]
+        settings = {**task.settings, "similarity": "cosine", "main": task.main}
+        stored = store.get("test/toy", "1", (), "mteb", result.task, result.split, result.subset)
+        assert stored is not None
+        samples = store.samples(stored)
+        assert isinstance(samples, pa.Table)
+        exact, undefined = task.scorer.load().metrics_from(samples, settings)
+        assert dict(exact) == pytest.approx(dict(result.exact), abs=1e-12), result.task
+        assert set(undefined) == set(result.undefined), result.task
+
+
+def test_an_aggregate_is_the_mean_of_its_members(tmp_path: Path) -> None:
+    results = {r.task: r for r in evaluate(Toy(), load_suite("smoke"), cache=tmp_path)}
+    members = [results[name].main_score for name in ("SmokeRetrieval", "SmokeRetrievalZh")]
+    assert results["SmokeRetrievalMean"].main_score == pytest.approx(sum(members) / 2)
+
+
+def test_the_plan_counts_and_writes_nothing(tmp_path: Path, data: Path) -> None:
+    planned = plan_run(Toy(), load_task("One", "Two", data=[data]), cache=tmp_path / "cache")
+    assert [(p.texts, p.missing) for _, p in planned] == [(24, 24), (20, 0)], "Two's texts all stand in One"
+    assert not (tmp_path / "cache").exists()
+    run(tmp_path, data)
+    planned = plan_run(Toy(), load_task("One", data=[data]), cache=tmp_path / "cache")
+    assert planned[0][1].missing == 0
+
+
+def test_another_order_of_tasks_gives_the_same_scores(tmp_path: Path, data: Path) -> None:
+    one = {r.task: r.exact for r in run(tmp_path / "a", data, tasks=("One", "Two", "Find"))}
+    two = {r.task: r.exact for r in run(tmp_path / "b", data, tasks=("Find", "Two", "One"))}
+    assert one == two
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from harness.engine import encode
+from harness.run import evaluate
+from harness.store import Store
+from harness.suite import load_task
+from tests.toys import Toy
+encode.SHARD_TEXTS = 4
+class Slow(Toy):
+    def encode(self, texts):
+        time.sleep(0.05)
+        return super().encode(texts)
+root = Path(sys.argv[1])
+suite = load_task("One", "Two", "Big", data=[root / "data"])
+for result in evaluate(Slow(), suite, store=Store(root / "results"), cache=root / "cache"):
+    print(result.task, flush=True)
+"""
+
+
+def test_kill_minus_nine_then_again(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Big", "sts", "cosine_spearman", test=sts_rows(60, offset=100))
+    reference = {r.task: dict(r.exact) for r in run(tmp_path / "other", data, tasks=("One", "Two", "Big"))}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "One"
+    folder = tmp_path / "cache" / "vectors" / "toy-1"
+    while len(list(folder.glob("*.safetensors"))) < 12 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    kept = len(list(folder.glob("*.safetensors"))) * 4
+    model = Toy()
+    results = run(tmp_path, data, model, ("One", "Two", "Big"))
+    assert results[0].reused, "finished work is not done again"
+    assert {r.task: dict(r.exact) for r in results} == reference
+    assert 0 < len(model.encoded) <= 24 + 120 - kept + 4, "at most the unfinished shard is encoded again"
