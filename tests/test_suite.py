@@ -51,8 +51,15 @@ def test_a_task_of_mteb_takes_everything_from_its_metadata() -> None:
 
 
 def test_mteb_scorers_and_their_settings() -> None:
-    tasks = {t.name: t for t in load_task("SummEval", "SummEvalSummarization.v2", "TwentyNewsgroupsClustering",
-                                          "LivedoorNewsClustering.v2", "MindSmallReranking", "ArguAna").tasks}  # fmt: skip
+    names = (
+        "SummEval",
+        "SummEvalSummarization.v2",
+        "TwentyNewsgroupsClustering",
+        "LivedoorNewsClustering.v2",
+        "MindSmallReranking",
+        "ArguAna",
+    )
+    tasks = {task.name: task for task in load_task(*names).tasks}
     assert tasks["SummEval"].scorer.name == "mean_with_p"
     assert tasks["SummEvalSummarization.v2"].scorer.name == "mean_correlation"
     assert tasks["TwentyNewsgroupsClustering"].scorer.name == "minibatch_kmeans"

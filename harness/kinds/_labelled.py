@@ -125,7 +125,7 @@ def independent_fits(fit: Callable[[Item], Answer], items: Sequence[Item]) -> li
     early, so scikit-learn's convergence warnings are not passed on.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     def one_core() -> None:
         threadpool_limits(1, user_api="openmp")  # counts for the calling thread alone

@@ -20,7 +20,8 @@ def stratified_rows(indicator: npt.NDArray[np.bool_], share: float, seed: int) -
 
     Args:
         indicator: [n, labels], true where a row has a label.
-        share: part of the rows wanted, above 0 and below 1; reached to within rounding.
+        share: part of the rows wanted, above 0 and below 1. Where many combinations are rare the answer
+            has noticeably more rows: each of them alone rounds by chance.
         seed: of the legacy numpy generator.
     """
     random = np.random.RandomState(seed)

@@ -198,8 +198,9 @@ def _doc_tiles(documents: Vectors, similarity: str, block: int) -> Iterator[tupl
 def _padded(rows: Float32, height: int, similarity: str) -> torch.Tensor:
     import torch
 
-    tile = torch.zeros((height, rows.shape[1]), dtype=torch.float32)
-    tile[: len(rows)] = torch.as_tensor(np.asarray(rows, dtype=np.float32))
+    tile = torch.as_tensor(np.asarray(rows, dtype=np.float32))
+    if len(rows) < height:
+        tile = torch.nn.functional.pad(tile, (0, 0, 0, height - len(rows)))
     return torch.nn.functional.normalize(tile, p=2, dim=1) if similarity == "cosine" else tile
 
 

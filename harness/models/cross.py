@@ -42,6 +42,10 @@ def load_cross(source: Source, options: Options) -> Cross:
         raise ModelError(
             f"{checkpoint.folder} puts the prompt {prompt!r} in front of pairs, which is not applied here"
         )
+    if checkpoint.stored.get("keep_in_fp32_modules") and options.dtype not in (None, "float32"):
+        raise ModelError(
+            f"{checkpoint.folder} keeps layers in float32, which is not applied at {options.dtype}"
+        )
     if options.dim is not None:
         raise ModelError(f"{source.name} gives scores, not vectors; there is no --dim of them")
     activation = _activation(checkpoint)
@@ -89,10 +93,11 @@ class Cross:
 
 
 def _activation(checkpoint: Checkpoint) -> str:
-    """Dotted path of the activation: the checkpoint's, else sigmoid, the default for one label."""
+    """Dotted path of the activation, newest place first, else sigmoid, the default for one label."""
+    stored = checkpoint.stored.get("activation_fn")
     newer = (checkpoint.config.get("sentence_transformers") or {}).get("activation_fn")
     older = checkpoint.config.get("sbert_ce_default_activation_function")
-    path = str(newer or older or "torch.nn.modules.activation.Sigmoid")
+    path = str(stored or newer or older or "torch.nn.modules.activation.Sigmoid")
     if not path.startswith("torch.nn."):
         raise ModelError(
             f"{checkpoint.folder}: activation {path!r} is not one of torch.nn's; it cannot be loaded"

@@ -10,7 +10,23 @@ from typing import Any
 from harness.models import load_model
 from harness.models.base import Model
 
-WORDS = ["the", "red", "planet", "sun", "moon", "of", "is", "a", "known", "as", "which", "venus", "mars", "ring", "big"]
+WORDS = [
+    "the",
+    "red",
+    "planet",
+    "sun",
+    "moon",
+    "of",
+    "is",
+    "a",
+    "known",
+    "as",
+    "which",
+    "venus",
+    "mars",
+    "ring",
+    "big",
+]
 LETTERS = [chr(c) for c in range(ord("a"), ord("z") + 1)]
 CJK = list("東京都の天気は晴れです你好世界")
 VOCABULARY = [

@@ -1,0 +1,150 @@
+"""The catalog: complete, consistent, strict."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ConfigError, ModelError
+from harness.models import load_model
+from harness.models.catalog import BUILT_IN, load_catalog
+from harness.models.load import PENDING, adapters
+from harness.models.prompts import prompt_for
+
+ROWS = load_catalog().rows
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row(name: str) -> None:
+    row = ROWS[name]
+    assert row.name == name
+    assert row.adapter in adapters or row.adapter in PENDING
+    assert row.revision is None or re.fullmatch("[0-9a-f]{40}", row.revision)
+    assert row.revision or not row.hub or any("revision" in note for note in row.notes)
+    assert not row.trust
+    assert row.row >= 1
+    if row.hub and row.kind == "bi-encoder":
+        assert row.dim
+        assert row.max_length
+        assert row.parameters
+        assert row.licence
+        assert row.languages
+        assert row.pooling
+    for prompt in row.prompts.values():
+        assert prompt.endswith(": ")
+
+
+def test_every_published_model_is_listed() -> None:
+    by_family = {
+        "jinaai/jina-embeddings-v2-": 6, "pkshatech/GLuCoSE-base-ja": 2, "cl-nagoya/ruri-": 8,
+        "intfloat/": 4, "sentence-transformers/": 4, "jinaai/jina-embedding-": 3, "openai/": 3,
+        "jinaai/jina-reranker-v2-": 1, "cometadata/": 1, "harness/": 4,
+    }  # fmt: skip
+    titles = [row.title for row in ROWS.values()]
+    assert {start: sum(t.startswith(start) for t in titles) for start in by_family} == by_family
+    assert len(titles) == sum(by_family.values()) == len(set(titles))
+
+
+def test_spellings() -> None:
+    catalog = load_catalog()
+    for spelling in ("jina-v2-base-zh", "JINA-V2-base-ZH", "jina-embeddings-v2-base-zh",
+                     "jinaai/jina-embeddings-v2-base-zh"):  # fmt: skip
+        row = catalog.find(spelling)
+        assert row is not None
+        assert row.default_suite == "cmteb"
+    assert catalog.find("nobody") is None
+    names = list(catalog.names())
+    assert "fake" not in names
+    assert "bm25" in names
+    assert "intfloat/e5-base-v2" in names
+
+
+def test_prompts_of_the_families() -> None:
+    def prompts(name: str, kind: str, role: str) -> str:
+        return prompt_for(ROWS[name].prompts, "card", kind, role)
+
+    assert prompts("e5-base-v2", "retrieval", "document") == "passage: "
+    assert prompts("multilingual-e5-small", "sts", "sentence") == "query: "
+    assert prompts("glucose-base-ja-v2", "clustering", "sentence") == "query: "
+    assert prompts("glucose-base-ja", "retrieval", "query") == ""
+    assert prompts("ruri-large-v2", "reranking", "document") == "文章: "
+    assert prompts("ruri-base", "classification", "sentence") == ""
+    assert prompts("ruri-v3-30m", "classification", "sentence") == "トピック: "
+    assert prompts("ruri-v3-310m", "sts", "sentence") == ""
+    assert prompts("ruri-v3-70m", "retrieval", "query") == "検索クエリ: "
+    assert prompts("jina-v2-base-zh", "retrieval", "query") == ""
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from harness.models.catalog import load_catalog; assert len(load_catalog().rows) > 30; "
+        "print([m for m in ('numpy', 'torch', 'mteb', 'transformers', 'pyarrow') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_users_file_is_merged(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    path: ckpt\n"
+        "    aliases: [my-model]\n    prompts: {query: 'q: '}\n",
+    )
+    catalog = load_catalog(path)
+    row = catalog.find("My-Model")
+    assert row is not None
+    assert (row.title, row.path, row.prompts) == ("local/mine", str(tmp_path / "ckpt"), {"query": "q: "})
+    assert catalog.find("bm25") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("models:\n  a:\n    kind: bi-encoder\n    adaptor: dense\n", 4, "unknown key.*did you mean adapter"),
+        ("models:\n  a:\n    kind: bi-encoder\n", 2, "'models.a.adapter' is missing"),
+        ("models:\n  a:\n    kind: encoder\n    adapter: dense\n    path: x\n", 3, "models.a.kind"),
+        ("models:\n  a: &a {kind: lexical, adapter: b, path: x, row: '2'}\n", 2, "models.a.row"),
+        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    path: x\n    languages: [no]\n", 6, "quote it"),
+        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    path: x\n    prompts: {qury: x}\n", 6, "query"),
+        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    trust: true\n    hub: a/b\n", 2, "pinned"),
+        ("models:\n  a:\n    kind: lexical\n    adapter: b\n", 2, "one of hub, path and display"),
+        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  a: {kind: lexical}\n", 3, "already in line 2"),
+        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  bm25: {kind: lexical, adapter: b, path: x}\n",
+         3, "'bm25' of 'bm25' is taken"),
+        ("models:\n  a: {kind: lexical, adapter: b, path: x, aliases: [MiniLM]}\n", 2, "taken by 'all-minilm-l6-v2'"),
+        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  b: {kind: lexical, adapter: b, path: y, aliases: [A]}\n",
+         3, "'a' of 'b' is taken by 'a'"),
+        ("models: [1]\n", 1, "models"),
+        ("models: {\n", 2, "not YAML"),
+    ],
+)  # fmt: skip
+def test_errors_name_file_and_line(tmp_path: Path, text: str, line: int, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_catalog(path)
+    assert str(caught.value).startswith(f"{path}, line {line}:")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_catalog(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.adapter in PENDING])
+def test_rows_without_an_adapter_say_why(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not loadable yet with this version: "):
+        load_model(name, cache=tmp_path)
+
+
+def test_built_in_file_has_no_tabs() -> None:
+    assert "\t" not in BUILT_IN.read_text(encoding="utf-8")

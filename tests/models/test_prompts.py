@@ -1,0 +1,74 @@
+"""Prompts: which, where, and never twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import ConfigError, UnknownNameError
+from harness.models.prompts import KEYS, OTHER_KINDS, RETRIEVAL_KINDS, prompt_for, render, same_prompts
+from harness.scorers import KINDS
+from harness.types import Texts
+
+TABLE = {"query": "Q: ", "document": "D: ", "sentence": "S: ", "clustering": "C: "}
+
+
+def test_every_task_kind_is_known() -> None:
+    assert {*RETRIEVAL_KINDS, *OTHER_KINDS} == set(KINDS) - {"aggregate"}
+    assert set(KEYS) == {"query", "document", "sentence", *OTHER_KINDS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "card", "mteb"),
+    [
+        ("retrieval", "query", "Q: ", "Q: "),
+        ("retrieval", "document", "D: ", "D: "),
+        ("reranking", "document", "D: ", "D: "),
+        ("instruction_reranking", "query", "Q: ", "Q: "),
+        ("clustering", "sentence", "C: ", ""),
+        ("classification", "sentence", "S: ", ""),
+        ("sts", "sentence", "S: ", ""),
+        ("bitext", "query", "S: ", ""),
+        ("retrieval", "sentence", "S: ", ""),
+    ],
+)
+def test_prompt_for(kind: str, role: str, card: str, mteb: str) -> None:
+    assert prompt_for(TABLE, "card", kind, role) == card
+    assert prompt_for(TABLE, "mteb", kind, role) == mteb
+    assert prompt_for(TABLE, "none", kind, role) == ""
+    assert prompt_for({}, "card", kind, role) == ""
+
+
+@pytest.mark.parametrize(
+    ("table", "policy", "kind", "role", "near"),
+    [
+        ({"qurey": "x"}, "card", "sts", "sentence", "query"),
+        (TABLE, "crad", "sts", "sentence", "card"),
+        (TABLE, "card", "clustring", "sentence", "clustering"),
+        (TABLE, "card", "sts", "qeury", "query"),
+    ],
+)
+def test_unknown_names(table: dict[str, str], policy: str, kind: str, role: str, near: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"did you mean {near}"):
+        prompt_for(table, policy, kind, role)
+
+
+def test_render() -> None:
+    bare = Texts(["a", "Q: b"], role="query", route="r")
+    rendered = render(bare, "Q: ")
+    assert list(rendered.items) == ["Q: a", "Q: Q: b"]
+    assert (rendered.prompt, rendered.role, rendered.route) == ("Q: ", "query", "r")
+    assert list(bare.items) == ["a", "Q: b"]
+    assert render(bare, "") == bare
+
+
+@pytest.mark.parametrize("prompt", ["Q: ", ""])
+def test_rendering_twice_is_an_error(prompt: str) -> None:
+    with pytest.raises(ConfigError, match="carry the prompt 'Q: ' already"):
+        render(render(Texts(["a"]), "Q: "), prompt)
+
+
+def test_same_prompts() -> None:
+    assert same_prompts(TABLE, "mteb", "card", "retrieval")
+    assert not same_prompts(TABLE, "mteb", "card", "sts")
+    assert same_prompts({"query": "Q: "}, "mteb", "card", "sts")
+    assert not same_prompts({"query": "Q: "}, "none", "card", "reranking")
