@@ -29,7 +29,7 @@ class Event:
     """Something a run has to say.
 
     Attributes:
-        what: "skip", "absent", "stale", "reuse", "start", "encode", "done", "failed" or "warning".
+        what: "skip", "absent", "stale", "prompt", "reuse", "start", "encode", "done", "failed" or "warning".
         text: one line for a person.
         done, total: texts encoded and to encode, for "encode".
     """
@@ -81,6 +81,7 @@ def evaluate(
     tasks = _applicable(suite, model, listen)
     wanted = _prepare_all(tasks, model, store, force, offline, keep_going, listen)
     vectors = _open(model, cache, no_cache, listen)
+    _tell_prompts([item for item in wanted if isinstance(item, Job)], listen)
     if store is not None and any(isinstance(item, Job) for item in wanted):
         store.write_model_meta(record.meta(card), card.variant)
     scored: dict[tuple[str, str], list[Result]] = {}
@@ -175,6 +176,17 @@ def _prepare_all(
     if problems and not (keep_going and items):
         raise together(problems)
     return items
+
+
+def _tell_prompts(jobs: Sequence[Job], listen: Listener) -> None:
+    """Each prompt that will be used, once, with a text that carries it."""
+    told: dict[str, str] = {}
+    for job in jobs:
+        for name, texts in job.texts.items():
+            if texts.prompt and len(texts):
+                told.setdefault(texts.prompt, f"{name} of {job.task.name}: {texts.items[0][:80]!r}")
+    for prompt, text in told.items():
+        listen(Event("prompt", "", f"{prompt!r} for {text}"))
 
 
 def _stored(job: Job, card: ModelCard, store: Store | None, force: bool, listen: Listener) -> Result | None:

@@ -34,8 +34,10 @@ def card(
     cache: common.Cache = None,
 ) -> None:
     """Print a model-index (YAML front matter) made of a model's stored results."""
+    from harness.data.mteb_catalog import catalog as mteb_catalog
     from harness.errors import StoreError, UnknownNameError
     from harness.models.catalog import load_catalog
+    from harness.paths import cache_folder
     from harness.report.card import model_index
     from harness.store import Store
     from harness.suite import load_suite
@@ -58,4 +60,13 @@ def card(
         )
     for problem in store.problems:
         common.say(problem)
-    common.answer(model_index(found, profile=profile.value))
+    known = mteb_catalog(cache_folder(cache))
+    infos = {r.task: known[r.task] for r in found if r.task in known}
+    common.answer(
+        model_index(
+            found,
+            profile=profile.value,
+            datasets={task: info.path for task, info in infos.items()},
+            types={task: info.type for task, info in infos.items()},
+        )
+    )

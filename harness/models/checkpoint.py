@@ -110,8 +110,12 @@ class Checkpoint:
         size = self.config.get("max_position_embeddings")
         if not isinstance(size, int) or size <= 0:
             return None
-        offset = self.config.get("model_type") in _OFFSET_POSITIONS
-        return size - (int(self.config.get("pad_token_id", 1)) + 1 if offset else 0)
+        family = self.config.get("model_type")
+        if family not in _OFFSET_POSITIONS:
+            return size
+        # MPNet takes 1 for the padding id, whatever its config says.
+        padding = 1 if family == "mpnet" else self.config.get("pad_token_id", 1)
+        return size - 1 - int(padding)
 
     @property
     def max_length(self) -> int | None:

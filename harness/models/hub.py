@@ -63,7 +63,7 @@ def fetch(
 
     try:
         here = snapshot(local=True)
-        if _complete(here, allow_pickle):
+        if _complete(here):
             return here
     except HFValidationError as error:
         raise UnknownNameError("model", hub_id, catalog.names()) from error
@@ -71,8 +71,9 @@ def fetch(
         pass
     where = f"{hub_id} at {revision or 'its newest commit'}"
     advice = _advice(package)
-    if catalog.find(hub_id) is None and nearest(hub_id, catalog.names()):
-        where += f" (did you mean {', '.join(nearest(hub_id, catalog.names()))}?)"
+    near = nearest(hub_id, (name for name in catalog.names() if "/" in name))
+    if catalog.find(hub_id) is None and near:
+        where += f" (did you mean {', '.join(near)}?)"
     if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
         raise ModelError(f"{where} is not on this machine, and this run is offline\n{advice}")
     api = huggingface_hub.HfApi()
@@ -80,7 +81,13 @@ def fetch(
     try:
         # One plain request first: a download without a network would be retried for half a minute.
         with quiet():
-            api.model_info(hub_id, revision=revision, timeout=10)
+            listed = api.model_info(hub_id, revision=revision, timeout=10).siblings or []
+        names = [file.rfilename for file in listed]
+        if not allow_pickle and names and not any(name.endswith(".safetensors") for name in names):
+            raise ModelError(
+                f"{where} has no safetensors; reading its pickle weights can run code\n"
+                "pass --allow-pickle if you trust it, or convert it and pass --weights DIR"
+            )
         return snapshot(local=False)
     except RepositoryNotFoundError as error:
         raise UnknownNameError(
@@ -112,10 +119,10 @@ def package_folder(package: Package) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _complete(folder: Path, allow_pickle: bool) -> bool:
+def _complete(folder: Path) -> bool:
     """Whether config and weights are there; an interrupted download leaves a snapshot without them."""
-    weights = [*folder.rglob("*.safetensors"), *(folder.rglob("*.bin") if allow_pickle else [])]
-    return bool(weights) and any(folder.rglob("config.json"))
+    names = [path.name for path in folder.rglob("*")]
+    return "config.json" in names and any(name.endswith((".safetensors", ".bin")) for name in names)
 
 
 def _advice(package: Package | None) -> str:

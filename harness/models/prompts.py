@@ -68,7 +68,7 @@ def render(texts: Texts, prompt: str) -> Texts:
 
 def same_prompts(prompts: Mapping[str, str], policy: str, other: str, task_kind: str) -> bool:
     """Whether two policies put the same prompts in front of every text of a task kind."""
-    roles = ("query", "document", "sentence")
+    roles = ("query", "document") if task_kind in RETRIEVAL_KINDS else ("sentence",)
     return all(
         prompt_for(prompts, policy, task_kind, role) == prompt_for(prompts, other, task_kind, role)
         for role in roles

@@ -52,13 +52,13 @@ def parse_reference(text: str) -> Reference:
         UnknownNameError: something behind "+" is no variant.
         ConfigError: nothing before "@" or behind it, or variants that contradict each other.
     """
-    if Path(text).expanduser().is_dir():
+    if text and Path(text).expanduser().is_dir():
         return Reference(text, None, ())
     head, *tokens = text.split("+")
     while tokens and not all(is_token(token) for token in tokens) and _looks_like_path(head):
         head = f"{head}+{tokens.pop(0)}"
     parse_variant(tokens)
-    if Path(head).expanduser().is_dir():
+    if head and Path(head).expanduser().is_dir():
         return Reference(head, None, tuple(tokens))
     name, at, revision = head.partition("@")
     if not name or (at and not revision):
@@ -97,10 +97,11 @@ def resolve(
         if weights or reference.revision or display_name:
             raise ConfigError(f"{row.name} has no files: it takes no revision, --weights or --name")
         return Source(row.title, None, row, None)
-    if row is None and not here.is_dir() and not _HUB_ID.fullmatch(reference.name):
+    if row is None and not here.is_dir():
         if _looks_like_path(reference.name):
             raise ModelError(f"{reference.name}: no such folder")
-        raise UnknownNameError("model", reference.name, catalog.names(), "or give a hub id or a folder")
+        if not _HUB_ID.fullmatch(reference.name):
+            raise UnknownNameError("model", reference.name, catalog.names(), "or give a hub id or a folder")
     trust = trust_remote_code or bool(row and row.trust)
     local = weights or (here if here.is_dir() and (cached or row is None) else None)
     local = local or (Path(row.path) if row and row.path else None)

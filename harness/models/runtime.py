@@ -17,7 +17,7 @@ from harness.models.strict import open_model, open_tokenizer, pick_device
 from harness.models.tokens import lengths, lower_case, pad, tokenize
 
 # Padded tokens a batch: small ones fit the caches of a CPU, large ones fill a GPU.
-CPU_TOKENS, GPU_TOKENS = 1024, 65536
+CPU_TOKENS, GPU_TOKENS = 1024, 16384
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from harness.models.identity import PROBES, raw_token_ids
 from harness.models.quiet import quiet
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
-# Never used by any pooling here, or computed from nothing but a range.
-_HARMLESS = ("pooler.", "embeddings.position_ids")
+# A range, stored by old versions; and what no pooling here uses, though a classifier does.
+_HARMLESS = ("embeddings.position_ids",)
+_UNUSED_BY_ENCODERS = ("pooler.",)
 
 
 def open_model(
@@ -61,10 +62,12 @@ def open_model(
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         code = "; it names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
         raise ModelError(f"{where} cannot be loaded as {name}{code}: {_first_line(error)}") from error
-    _refuse_differences(report, checkpoint, unused_tensors)
+    allowed = _HARMLESS if classifier else (*_HARMLESS, *_UNUSED_BY_ENCODERS)
+    if checkpoint.config.get("model_type") in _ENCODERS:
+        allowed = (*allowed, "decoder.", "lm_head.")
+    _refuse_differences(report, checkpoint, allowed, (*allowed, *unused_tensors))
     refuse_non_finite(model.named_parameters(), where)
-    if trust_remote_code and type(model).__module__.startswith("transformers_modules"):
-        _refuse_unsaved_buffers(model, where)
+    _refuse_unsaved_buffers(model, where)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -145,16 +148,15 @@ def _architecture(checkpoint: Checkpoint, classifier: bool) -> str:
     return "AutoModel"
 
 
-def _refuse_differences(report: Mapping[str, Any], checkpoint: Checkpoint, unused: Sequence[str]) -> None:
-    decoder = ("decoder.",) if checkpoint.config.get("model_type") in _ENCODERS else ()
-
-    def harmless(name: str, also: Sequence[str] = ()) -> bool:
+def _refuse_differences(
+    report: Mapping[str, Any], checkpoint: Checkpoint, may_miss: tuple[str, ...], may_be_left: tuple[str, ...]
+) -> None:
+    def among(name: str, prefixes: tuple[str, ...]) -> bool:
         # The prefix of the base model ("bert.") stands in front or does not.
-        inner = name.partition(".")[2]
-        return any(n.startswith((*_HARMLESS, *decoder, *also)) for n in (name, inner))
+        return name.startswith(prefixes) or name.partition(".")[2].startswith(prefixes)
 
-    missing = sorted(n for n in report["missing_keys"] if not harmless(n))
-    unexpected = sorted(n for n in report["unexpected_keys"] if not harmless(n, unused))
+    missing = sorted(n for n in report["missing_keys"] if not among(n, may_miss))
+    unexpected = sorted(n for n in report["unexpected_keys"] if not among(n, may_be_left))
     shapes = sorted(f"{n} {list(stored)}, not {list(due)}" for n, stored, due in report["mismatched_keys"])
     found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     if any(found.values()) or report["error_msgs"]:
@@ -169,7 +171,13 @@ def _refuse_differences(report: Mapping[str, Any], checkpoint: Checkpoint, unuse
 def _refuse_unsaved_buffers(model: Any, where: Path) -> None:
     """transformers 5 leaves buffers of custom code that no checkpoint holds uninitialised."""
     saved = set(model.state_dict())
-    lost = sorted(name for name, _ in model.named_buffers() if name not in saved)
+    lost = sorted(
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if type(module).__module__.startswith("transformers_modules.")
+        for name, _ in module.named_buffers(recurse=False)
+        if (f"{path}.{name}" if path else name) not in saved
+    )
     if lost:
         raise ModelError(
             f"{where}: its code keeps buffers out of the checkpoint, which come up empty: {_some(lost)}"

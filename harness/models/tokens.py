@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import ModelError
 from harness.models.quiet import quiet
 from harness.types import Int64
 
@@ -67,7 +68,11 @@ def lower_case(tokenizer: Any) -> None:
     from tokenizers.normalizers import Lowercase
     from tokenizers.normalizers import Sequence as Chain
 
-    backend = tokenizer.backend_tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(
+            f"{type(tokenizer).__name__} is pure Python; do_lower_case cannot be put in front of it"
+        )
     own = [backend.normalizer] if backend.normalizer is not None else []
     backend.normalizer = Chain([Lowercase(), *own])
 

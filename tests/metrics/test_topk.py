@@ -127,13 +127,16 @@ def test_all_scores_equal_leaves_the_highest_ids():
     assert (scores == 3).all()
 
 
-def test_both_zeros_tie():
-    documents = np.array([[0.0, 1], [-0.0, 1], [0, -1]], np.float32)
-    index, _ = top_k(np.array([[1, 0]], np.float32), Vectors.of(documents), 3, "dot", np.array([2, 1, 0]))
-    assert index.tolist() == [[2, 1, 0]]
+def test_keys_order_as_scores_then_ids_and_give_both_back():
+    scores = np.array([-np.inf, -3e38, -1.5, -1e-40, -0.0, 0.0, 1e-40, 2, 3e38, np.inf], np.float32)
+    keys = topk._pack(scores, np.arange(10))
+    assert np.argsort(keys).tolist() == [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]  # the two zeros tie: lower place wins
+    again, places = topk._unpack(keys)
+    assert np.array_equal(again, scores)
+    assert places.tolist() == list(range(10))
 
 
-def test_negative_infinite_and_low_precision_scores_are_ordered():
+def test_negative_scores_and_low_precision_vectors():
     documents = np.array([[-1.0], [3], [-2], [0.5]], np.float16)
     index, scores = top_k(np.array([[2.0]], np.float32), Vectors.of(documents), 4, "dot", np.arange(4))
     assert index.tolist() == [[1, 3, 0, 2]]

