@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.models.base import Options
-from harness.models.batching import token_batches
+from harness.models.batching import LEAST, token_batches
 from harness.models.resolve import Source
 from harness.models.strict import open_model, open_tokenizer, pick_device
 from harness.models.tokens import lengths, lower_case, pad, tokenize
@@ -30,6 +30,7 @@ class Runtime:
     takes: frozenset[str]
     max_length: int | None
     batch_tokens: int
+    least: int
 
 
 def open_runtime(
@@ -45,6 +46,7 @@ def open_runtime(
     assert checkpoint is not None
     trust = options.trust_remote_code or bool(row and row.trust)
     device = pick_device(options.device)
+    cpu = device.type == "cpu"
     tokenizer = open_tokenizer(
         checkpoint.transformer, row.tokenizer_type if row else None, trust_remote_code=trust
     )
@@ -64,7 +66,8 @@ def open_runtime(
         device,
         takes=frozenset(inspect.signature(model.forward).parameters),
         max_length=max_length,
-        batch_tokens=options.batch_tokens or (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS),
+        batch_tokens=options.batch_tokens or (CPU_TOKENS if cpu else GPU_TOKENS),
+        least=LEAST if cpu else 0,
     )
 
 
@@ -85,7 +88,7 @@ def run_batches(
 
     columns = tokenize(runtime.tokenizer, left, right, runtime.max_length)
     with torch.inference_mode():
-        for rows in token_batches(lengths(columns), runtime.batch_tokens):
-            inputs = pad(columns, rows, runtime.tokenizer, runtime.device)
+        for rows, width in token_batches(lengths(columns), runtime.batch_tokens):
+            inputs = pad(columns, rows, width, runtime.least, runtime.tokenizer, runtime.device)
             output = runtime.model(**{key: value for key, value in inputs.items() if key in runtime.takes})
-            out[rows] = answer(output, inputs["attention_mask"]).float().cpu().numpy()
+            out[rows] = answer(output, inputs["attention_mask"])[: len(rows)].float().cpu().numpy()

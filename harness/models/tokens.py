@@ -43,22 +43,24 @@ def lengths(columns: Mapping[str, list[list[int]]]) -> Int64:
     return np.fromiter((len(row) for row in ids), dtype=np.int64, count=len(ids))
 
 
-def pad(columns: Mapping[str, list[list[int]]], rows: Int64, tokenizer: Any, device: Any) -> dict[str, Any]:
-    """Tensors int64 [len(rows), longest] of the texts at `rows`, padded on the right, with their mask."""
+def pad(
+    columns: Mapping[str, list[list[int]]], rows: Int64, width: int, least: int, tokenizer: Any, device: Any
+) -> dict[str, Any]:
+    """Tensors int64 [m, width] of the texts at `rows`, padded on the right, with their mask.
+
+    Args:
+        least: tokens of the batch at least; the last text is repeated until `m * width` reaches it.
+    """
     import torch
 
-    ids = [columns["input_ids"][row] for row in rows]
-    longest = max(1, max(len(row) for row in ids))
+    filled = np.concatenate([rows, np.repeat(rows[-1:], max(0, -(-least // width) - len(rows)))])
     fill = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
-    arrays = {}
-    for key, column in columns.items():
-        array = np.full((len(rows), longest), fill[key], dtype=np.int64)
-        for at, row in enumerate(rows):
-            array[at, : len(column[row])] = column[row]
-        arrays[key] = array
-    mask = np.zeros((len(rows), longest), dtype=np.int64)
-    for at, row in enumerate(ids):
-        mask[at, : len(row)] = 1
+    arrays = {key: np.full((len(filled), width), fill[key], dtype=np.int64) for key in columns}
+    mask = np.zeros((len(filled), width), dtype=np.int64)
+    for at, row in enumerate(filled):
+        mask[at, : len(columns["input_ids"][row])] = 1
+        for key, column in columns.items():
+            arrays[key][at, : len(column[row])] = column[row]
     arrays["attention_mask"] = mask
     return {key: torch.from_numpy(array).to(device) for key, array in arrays.items()}
 
