@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.data.build import RANKING
 from harness.data.examples import Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError, HarnessError, ModelError
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render
+from harness.suite import Suite
 from harness.task import Task
 from harness.types import Pairs, Texts
 
@@ -36,6 +37,49 @@ class Job:
     texts: Mapping[str, Texts]
     pairs: Pairs | None
     shown: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a run has to say.
+
+    Attributes:
+        what: "skip", "absent", "stale", "prompt", "reuse", "start", "encode", "done", "failed" or "warning".
+        text: one line for a person.
+        done, total: texts encoded and to encode, for "encode".
+    """
+
+    what: str
+    task: str = ""
+    text: str = ""
+    done: int = 0
+    total: int = 0
+
+
+Listener = Callable[[Event], None]
+
+
+def nobody(event: Event) -> None:
+    """A listener that does not listen."""
+
+
+def select(suite: Suite, card: ModelCard, listen: Listener) -> list[Task]:
+    """The suite's tasks that a model can be scored on, members of an aggregate in front of it.
+
+    Of a suite, the others are skipped and said; tasks that were named one by one must all apply.
+
+    Raises:
+        ModelError: a named task, or every task of the suite, does not apply.
+    """
+    reasons = {task.name: applicable(task, card) for task in suite.tasks}
+    able = [task for task in suite.tasks if not reasons[task.name]]
+    refused = [reason for reason in reasons.values() if reason]
+    if refused and (suite.name == "tasks" or not able):
+        raise ModelError("\n".join(refused[:3]))
+    for task in suite.tasks:
+        if reasons[task.name]:
+            listen(Event("skip", task.name, reasons[task.name]))
+    return flatten(able)
 
 
 def flatten(tasks: Iterable[Task]) -> list[Task]:

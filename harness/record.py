@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from harness.models.base import ModelCard
+from harness.models.variants import relevant
 from harness.task import Task
 from harness.types import Result, Scores
 
@@ -50,6 +51,11 @@ def identity(task: Task, card: ModelCard, data: str, prompts: Mapping[str, str])
         "prompts": dict(prompts),
         "similarity": card.similarity,
     }
+
+
+def variant_of(card: ModelCard, task: Task) -> tuple[str, ...]:
+    """The tokens that set a result apart: those of the card's that can matter to this kind of task."""
+    return relevant(card.variant, task.kind, card.kind, card.prompts)
 
 
 def stale(found: Result, now: Mapping[str, Any]) -> list[str]:
@@ -99,7 +105,7 @@ def result(
     return Result(
         model=card.name,
         revision=card.revision,
-        variant=tuple(card.variant),
+        variant=variant_of(card, task),
         task=task.name,
         kind=task.kind,
         protocol=task.protocol,

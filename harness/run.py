@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from harness import record
-from harness.engine.encode import Plan, embed, plan, score_pairs
-from harness.engine.vectors import VectorStore, pair_keys, text_keys
-from harness.errors import HarnessError, ModelError
-from harness.jobs import Job, applicable, flatten, prepare, together
+from harness.engine.encode import embed, score_pairs
+from harness.engine.vectors import VectorStore, open_vectors
+from harness.errors import HarnessError
+from harness.jobs import Event, Job, Listener, nobody, prepare, select, together
 from harness.models.base import ModelCard
-from harness.paths import cache_folder
 from harness.store import Store
 from harness.suite import Suite
 from harness.task import Task
-from harness.types import Result, Scores, Texts
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a run has to say.
-
-    Attributes:
-        what: "skip", "absent", "stale", "prompt", "reuse", "start", "encode", "done", "failed" or "warning".
-        text: one line for a person.
-        done, total: texts encoded and to encode, for "encode".
-    """
-
-    what: str
-    task: str = ""
-    text: str = ""
-    done: int = 0
-    total: int = 0
-
-
-Listener = Callable[[Event], None]
-
-
-def _nobody(event: Event) -> None: ...
+from harness.types import Result, Scores
 
 
 def evaluate(
@@ -57,7 +31,7 @@ def evaluate(
     no_cache: bool = False,
     keep_going: bool = False,
     offline: bool = False,
-    listen: Listener = _nobody,
+    listen: Listener = nobody,
 ) -> Iterator[Result]:
     """Score a model on every task of a suite, one `Result` a (task, split, subset) as it is finished.
 
@@ -78,12 +52,13 @@ def evaluate(
             or a task failed and `keep_going` is off. Finished work is stored.
     """
     card = model.card
-    tasks = _applicable(suite, model, listen)
+    tasks = select(suite, card, listen)
     wanted = _prepare_all(tasks, model, store, force, offline, keep_going, listen)
-    vectors = _open(model, cache, no_cache, listen)
+    vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
     _tell_prompts([item for item in wanted if isinstance(item, Job)], listen)
-    if store is not None and any(isinstance(item, Job) for item in wanted):
-        store.write_model_meta(record.meta(card), card.variant)
+    if store is not None:
+        for variant in {record.variant_of(card, item.task) for item in wanted if isinstance(item, Job)}:
+            store.write_model_meta(record.meta(card), variant)
     scored: dict[tuple[str, str], list[Result]] = {}
     for item in wanted:
         if isinstance(item, Task):
@@ -104,43 +79,6 @@ def evaluate(
             result = item
         scored.setdefault((result.task, result.split), []).append(result)
         yield result
-
-
-def plan_run(
-    model: Any, suite: Suite, *, cache: str | Path | None = None, offline: bool = False
-) -> list[tuple[Job, Plan]]:
-    """What scoring would cost, job by job: texts, distinct texts, and those the vector store lacks.
-
-    Nothing is encoded and nothing is written. Texts that an earlier job already needs count as present.
-    """
-    store = _open(model, cache, False, _nobody)
-    jobs = [
-        job
-        for task in _applicable(suite, model, _nobody)
-        if task.kind != "aggregate"
-        for job in prepare(task, model.card, {}, offline=offline)
-    ]
-    planned: list[tuple[Job, Plan]] = []
-    before = text_keys(Texts([]))
-    for job in jobs:
-        texts = list(job.texts.values())
-        keys = [pair_keys(job.pairs)] if job.pairs else [text_keys(part) for part in texts]
-        items: list[Sequence[str]] = [job.pairs.left] if job.pairs else [part.items for part in texts]
-        planned.append((job, plan(keys, items, store, before)))
-        before = np.concatenate([before, *keys])
-    return planned
-
-
-def _applicable(suite: Suite, model: Any, listen: Listener) -> list[Task]:
-    reasons = {task.name: applicable(task, model.card) for task in suite.tasks}
-    able = [task for task in suite.tasks if not reasons[task.name]]
-    refused = [reason for reason in reasons.values() if reason]
-    if refused and (suite.name == "tasks" or not able):
-        raise ModelError("\n".join(refused[:3]))
-    for task in suite.tasks:
-        if reasons[task.name]:
-            listen(Event("skip", task.name, reasons[task.name]))
-    return flatten(able)
 
 
 def _prepare_all(
@@ -193,8 +131,8 @@ def _stored(job: Job, card: ModelCard, store: Store | None, force: bool, listen:
     """The stored result of a job where it is still valid; says why where it is not."""
     if store is None or force:
         return None
-    task = job.task
-    found = store.get(card.name, card.revision, card.variant, task.protocol, task.name, job.split, job.subset)
+    task, variant = job.task, record.variant_of(card, job.task)
+    found = store.get(card.name, card.revision, variant, task.protocol, task.name, job.split, job.subset)
     if found is None:
         return None
     reasons = record.stale(found, _identity(job, card))
@@ -204,17 +142,6 @@ def _stored(job: Job, card: ModelCard, store: Store | None, force: bool, listen:
         return None
     listen(Event("reuse", task.name, f"{place} is stored and valid"))
     return replace(found, reused=True)
-
-
-def _open(model: Any, cache: str | Path | None, no_cache: bool, listen: Listener) -> VectorStore:
-    """The store of the model's vectors or pair scores; in memory where nothing may be kept."""
-    card = model.card
-    payload: Literal["vectors", "scores"] = "scores" if card.kind == "cross-encoder" else "vectors"
-    folder = None
-    if card.fingerprint is not None and not no_cache and card.kind != "lexical":
-        name = "pairs" if payload == "scores" else "vectors"
-        folder = cache_folder(cache) / name / card.fingerprint
-    return VectorStore(folder, payload, lambda line: listen(Event("warning", "", line)), card.name)
 
 
 def _score(model: Any, job: Job, store: VectorStore, listen: Listener) -> Result:

@@ -15,7 +15,7 @@ FLOOR = {
     "models": 2, "engine": 2,
     "data": 3, "task": 3, "suite": 3,
     "kinds": 4,
-    "jobs": 5, "record": 5, "run": 5, "store": 5,
+    "jobs": 5, "plan": 5, "record": 5, "run": 5, "store": 5,
     "report": 6,
     "cli": 7, "__init__": 8, "__main__": 8,
 }  # fmt: skip
@@ -24,7 +24,7 @@ FLOOR = {
 SIDEWAYS = {
     ("yamlfile", "errors"), ("registry", "errors"), ("scorers", "errors"), ("scorers", "types"),
     ("engine", "models"), ("task", "data"), ("suite", "task"), ("suite", "data"), ("data", "task"),
-    ("run", "jobs"), ("run", "record"), ("run", "store"),
+    ("plan", "jobs"), ("run", "jobs"), ("run", "record"), ("run", "store"),
 }  # fmt: skip
 
 # The shapes of examples belong to the data floor and are read by everybody.

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pytest
 
 from harness.errors import DataError, ModelError, NonFiniteError
-from harness.run import Event, evaluate, plan_run
+from harness.jobs import Event
+from harness.plan import plan_run
+from harness.run import evaluate
 from harness.scorers import SCORERS
 from harness.store import Store
 from harness.suite import load_suite, load_task

@@ -169,7 +169,7 @@ def _as_table(found: Sequence[Any]) -> str:
 
 
 def _show_plan(scorer: Any, suite: Suite, cache: Path | None, offline: bool, json: bool) -> None:
-    from harness.run import plan_run
+    from harness.plan import plan_run
 
     planned = plan_run(scorer, suite, cache=cache, offline=offline)
     if json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.common import say
 
 if TYPE_CHECKING:
-    from harness.run import Event
+    from harness.jobs import Event
     from harness.suite import Suite
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.engine.shards import SUFFIX, DamagedShardError, open_shard, set_aside, write_shard
+from harness.models.base import ModelCard
+from harness.paths import cache_folder
 from harness.types import Float32, Int64, Pairs, Texts, Vectors
 
 Keys = npt.NDArray[np.bytes_]
@@ -117,6 +119,18 @@ class VectorStore:
         keys = np.concatenate(self._keys)
         order = np.argsort(keys, kind="stable")
         self._sorted, self._row_of = keys[order], order.astype(np.int64)
+
+
+def open_vectors(
+    card: ModelCard, cache: str | Path | None, no_cache: bool, warn: Callable[[str], None]
+) -> VectorStore:
+    """The store of a model's vectors or pair scores; in memory where nothing may be kept on disk."""
+    payload: Literal["vectors", "scores"] = "scores" if card.kind == "cross-encoder" else "vectors"
+    folder = None
+    if card.fingerprint is not None and not no_cache and card.kind != "lexical":
+        name = "pairs" if payload == "scores" else "vectors"
+        folder = cache_folder(cache) / name / card.fingerprint
+    return VectorStore(folder, payload, warn, card.name)
 
 
 def inventory(root: Path) -> list[dict[str, Any]]:

@@ -78,22 +78,20 @@ def load_model(
         parse_variant(reference.tokens),
         {"dtype": dtype, "max_length": max_length, "dim": dim, "prompts": prompts, "backend": backend},
     )
-    first = asked.pop("first", None)
+    if asked.pop("first", None):
+        raise ConfigError(f"{name!r}: first stages are not run by this version; score a reranking task")
     _check(asked, batch_tokens)
     if reference.name in models:
-        model = _plugin(reference, asked, {"device": device, "batch_tokens": batch_tokens})
-    else:
-        options = Options(
-            **asked,
-            device=device or "auto",
-            batch_tokens=batch_tokens,
-            cache=cache_folder(cache),
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
-        source = _source(reference, options, weights, display_name, catalog, offline)
-        model = _adapt(source, options)
-    return _with_first_stage(model, first) if first else model
+        return _plugin(reference, asked, {"device": device, "batch_tokens": batch_tokens})
+    options = Options(
+        **asked,
+        device=device or "auto",
+        batch_tokens=batch_tokens,
+        cache=cache_folder(cache),
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    return _adapt(_source(reference, options, weights, display_name, catalog, offline), options)
 
 
 def _source(
@@ -193,11 +191,6 @@ def _check(asked: dict[str, Any], batch_tokens: int | None) -> None:
     }.items():
         if value is not None and value < 1:
             raise ConfigError(f"{key} {value}: at least 1 is needed")
-
-
-def _with_first_stage(model: Model, first: tuple[str, int]) -> Model:
-    model.card = replace(model.card, variant=_joined(model.card, {"first": first}))
-    return model
 
 
 def _joined(card: ModelCard, chosen: dict[str, Any]) -> tuple[str, ...]:

@@ -196,9 +196,9 @@ def test_name_and_option_must_not_contradict(bi: Path, tmp_path: Path) -> None:
     assert load_model(f"{bi}+bf16", dtype="bfloat16", cache=tmp_path).card.variant == ("bf16",)
 
 
-def test_first_stage_stays_in_the_variant(cross: Path, tmp_path: Path) -> None:
-    card = load_model(f"{cross}+first-bm25-100+len9", cache=tmp_path).card
-    assert card.variant == ("first-bm25-100", "len9")
+def test_a_first_stage_is_refused_rather_than_only_named(cross: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="first stages are not run"):
+        load_model(f"{cross}+first-bm25-100+len9", cache=tmp_path)
 
 
 def test_missing_library_of_a_tokenizer(bi: Path, tmp_path: Path) -> None:
