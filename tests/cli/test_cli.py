@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,28 @@ def harness(*arguments: object, cwd: Path | None = None, **environment: str) -> 
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return Answer(subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False))
+
+
+@pytest.fixture
+def inside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Answer]]:
+    """Run the command line in this process: the same program, without the seconds of a start."""
+    level = logging.getLogger().level
+
+    def call(*arguments: object) -> Answer:
+        from harness.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        code = stopped.value.code
+        return Answer(subprocess.CompletedProcess([], code if isinstance(code, int) else 0, out, err))
+
+    yield call
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture
@@ -52,11 +77,12 @@ def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "verb", ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "doctor"]
-)
-def test_every_verb_has_help(verb: str) -> None:
-    answer = harness(*verb.split(), "--help")
+VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "doctor"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, inside: Callable[..., Answer]) -> None:
+    answer = inside(*verb.split(), "--help")
     assert answer.code == 0
     assert "Usage" in answer.out
 
@@ -151,13 +177,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_a_clear_error(tmp_path: Path, data: Path, case: str) -> None:
-    import re
-
+def test_wrong_input_is_a_clear_error(
+    tmp_path: Path, data: Path, case: str, inside: Callable[..., Answer]
+) -> None:
     arguments, complaint = WRONG[case]
     if arguments[0] == "eval":
         arguments = (*arguments, "--data", data, "--results", tmp_path / "r")
-    answer = harness(*arguments)
+    answer = inside(*arguments)
     assert answer.code == 2, answer.err
     assert re.search(complaint, answer.err), answer.err
     assert "Traceback" not in answer.err
