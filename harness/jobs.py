@@ -102,7 +102,7 @@ def applicable(task: Task, card: ModelCard) -> str:
         refused = [why for member in task.members if (why := applicable(member, card))]
         return refused[0] if refused else ""
     able = " or ".join(task.scorer.models)
-    return f"{task.name} ({task.kind}) is scored with a {able}; {card.name} is a {card.kind}"
+    return f"{task.name} ({task.kind}) is scored with a {able} model; {card.name} is of kind {card.kind}"
 
 
 def _has_candidates(task: Task) -> bool:

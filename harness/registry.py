@@ -44,7 +44,12 @@ class Registry:
         if name not in self._lazy:
             raise UnknownNameError(self.what, name, self)
         module, _, attribute = self._lazy[name].partition(":")
-        self._live[name] = getattr(import_module(module), attribute)
+        try:
+            self._live[name] = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.what} {name!r} cannot be imported from {self._lazy[name]}: {error}"
+            ) from error
         return self._live[name]
 
     def __contains__(self, name: str) -> bool:

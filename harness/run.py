@@ -12,7 +12,7 @@ from typing import Any
 from harness import record
 from harness.engine.encode import embed, score_pairs
 from harness.engine.vectors import VectorStore, open_vectors
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError, UnknownNameError
 from harness.jobs import Event, Job, Listener, nobody, prepare, select, together
 from harness.models.base import ModelCard
 from harness.store import Store
@@ -59,6 +59,7 @@ def evaluate(
     if store is not None:
         for variant in {record.variant_of(card, item.task) for item in wanted if isinstance(item, Job)}:
             store.write_model_meta(record.meta(card), variant)
+    by_name = {task.name: task for task in tasks}
     scored: dict[tuple[str, str], list[Result]] = {}
     for item in wanted:
         if isinstance(item, Task):
@@ -69,16 +70,19 @@ def evaluate(
             try:
                 result = _score(model, item, vectors, listen)
             except HarnessError as error:
-                _failed(store, card, item.task, item.split, item.subset, error, listen)
+                error = _placed(error, item)
+                _failed(store, card, item.task, item.split, item.subset, error, keep_going, listen)
                 if not keep_going:
-                    raise
+                    raise error from error.__cause__
                 continue
             result = _keep(store, result)
-            listen(Event("done", item.task.name, f"{result.main_metric} {100 * result.main_score:.2f}"))
+            place = f"{item.split}/{item.subset}"
+            shown = f"{place} {result.main_metric} {100 * result.main_score:.2f}"
+            listen(Event("done", item.task.name, shown))
         else:
             result = item
         scored.setdefault((result.task, result.split), []).append(result)
-        yield result
+        yield _shown(result, by_name[result.task])
 
 
 def _prepare_all(
@@ -108,7 +112,7 @@ def _prepare_all(
             problems.append(error)
             if keep_going:
                 for split, subset in task.entries:
-                    _failed(store, model.card, task, split, subset, error, listen)
+                    _failed(store, model.card, task, split, subset, error, keep_going, listen)
             continue
         items.extend(_stored(job, model.card, store, force, listen) or job for job in jobs)
     if problems and not (keep_going and items):
@@ -131,17 +135,42 @@ def _stored(job: Job, card: ModelCard, store: Store | None, force: bool, listen:
     """The stored result of a job where it is still valid; says why where it is not."""
     if store is None or force:
         return None
-    task, variant = job.task, record.variant_of(card, job.task)
-    found = store.get(card.name, card.revision, variant, task.protocol, task.name, job.split, job.subset)
+    task = job.task
+    found = _found(store, card, task, job.split, job.subset)
     if found is None:
         return None
-    reasons = record.stale(found, _identity(job, card))
+    reasons = record.stale(found, _identity(job, card)) or _samples_lost(store, found)
     place = f"{job.split}/{job.subset}"
     if reasons:
         listen(Event("stale", task.name, f"{place} is scored again: {', '.join(reasons)}"))
         return None
     listen(Event("reuse", task.name, f"{place} is stored and valid"))
     return replace(found, reused=True)
+
+
+def _shown(result: Result, task: Task) -> Result:
+    """The result with the metric that the suite selects; what is stored keeps the protocol's."""
+    if task.shown == task.main:
+        return result
+    if task.shown not in result.metrics:
+        raise UnknownNameError(f"metric of {task.name}", task.shown, result.metrics)
+    return replace(result, main_metric=task.shown)
+
+
+def _found(store: Store | None, card: ModelCard, task: Task, split: str, subset: str) -> Result | None:
+    if store is None:
+        return None
+    variant = record.variant_of(card, task)
+    return store.get(card.name, card.revision, variant, task.protocol, task.name, split, subset)
+
+
+def _samples_lost(store: Store, found: Result) -> list[str]:
+    """Why a stored result's per-example values are not what its JSON names; empty where they are."""
+    try:
+        store.samples(found)
+    except StoreError:
+        return ["its per-example values are missing or damaged"]
+    return []
 
 
 def _score(model: Any, job: Job, store: VectorStore, listen: Listener) -> Result:
@@ -174,6 +203,15 @@ def _score(model: Any, job: Job, store: VectorStore, listen: Listener) -> Result
     return record.result(job.task, job.split, job.subset, model.card, scores, now, job.shown, cost)
 
 
+def _placed(error: HarnessError, job: Job) -> HarnessError:
+    """The error with the task it belongs to, where its text does not say so."""
+    if job.task.name in str(error) or isinstance(error, UnknownNameError):
+        return error
+    placed = type(error)(f"{job.task.name} ({job.split}, {job.subset}): {error}")
+    placed.__cause__ = error.__cause__
+    return placed
+
+
 def _identity(job: Job, card: ModelCard) -> dict[str, Any]:
     prompts = {name: texts.prompt for name, texts in job.texts.items()}
     return record.identity(job.task, card, job.data_fingerprint, prompts)
@@ -192,13 +230,15 @@ def _failed(
     split: str,
     subset: str,
     error: Exception,
+    keep_going: bool,
     listen: Listener,
 ) -> None:
+    """Record a failure; under `keep_going` also say it (otherwise the error itself ends the run)."""
+    variant = record.variant_of(card, task)
     if store is not None:
-        store.fail(
-            card.name, card.revision, card.variant, task.protocol, task.name, split, subset, str(error)
-        )
-    listen(Event("failed", task.name, str(error)))
+        store.fail(card.name, card.revision, variant, task.protocol, task.name, split, subset, str(error))
+    if keep_going:
+        listen(Event("failed", task.name, str(error)))
 
 
 def _aggregate(
@@ -225,5 +265,9 @@ def _aggregate(
     now = record.identity(task, card, digest, {})
     cost = {"seconds": 0.0, "texts": 0, "texts_encoded": 0}
     result = record.result(task, split, subset, card, scores, now, {}, cost)
-    reused = all(r.reused for r in parts)
-    return replace(result, reused=True) if reused else _keep(store, result)
+    found = _found(store, card, task, split, subset) if all(r.reused for r in parts) else None
+    if found is not None and not record.stale(found, now):
+        listen(Event("reuse", task.name, f"{split}/{subset} is stored and valid"))
+        return replace(found, reused=True)
+    listen(Event("done", task.name, f"{split}/{subset} {result.main_metric} {100 * result.main_score:.2f}"))
+    return _keep(store, result)

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.data.mteb_catalog import catalog
+from harness.definition import NAME, Strict, TaskDefinition
 from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError
 from harness.paths import cache_folder, data_folders, tasks_folder
-from harness.task import Strict, Task, TaskDefinition, resolve
+from harness.task import Task, resolve
 from harness.yamlfile import load_yaml
 
 Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"]
@@ -106,6 +107,11 @@ def load_task(
     if repeated:
         raise ConfigError(f"task {repeated[0]!r} is named twice")
     shipped = _shipped()
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise UnknownNameError(
+                "task", name, [], "a task's name has no slash, no line break, and 120 characters at most"
+            )
     definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
     tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
     return Suite("tasks", ", ".join(names), tasks)

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Any
 
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
+from harness.definition import Source, TaskDefinition
 from harness.errors import DataError, UnknownNameError
-from harness.metrics import canonical
+from harness.metrics import canonical, family
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
 
@@ -35,55 +34,14 @@ TYPES: dict[str, str] = {
 }
 
 
-class Strict(BaseModel):
-    """Frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(Strict):
-    """Where a task's data come from: exactly one of `mteb`, `hub`, `folder`."""
-
-    mteb: str | None = None
-    hub: str | None = None
-    folder: str | None = None
-    revision: str | None = None
-    config: str | None = None
-    configs: dict[Literal["corpus", "queries", "qrels", "candidates"], str] | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Source:
-        if sum(place is not None for place in (self.mteb, self.hub, self.folder)) != 1:
-            raise ValueError("a source names exactly one of mteb, hub, folder")
-        if self.hub and not self.revision:
-            raise ValueError("a hub source needs its revision, so that the data cannot change under a score")
-        return self
-
-
-class TaskDefinition(Strict):
-    """One task as a suite's YAML (or a name on the command line) defines it; what is absent is looked up."""
-
-    name: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=120)]
-    kind: str | None = None
-    scorer: str | None = None
-    source: Source | None = None
-    splits: list[str] | None = None
-    subsets: list[str] | None = None
-    document: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
-    settings: dict[str, bool | int | float | str | list[str] | None] = Field(default_factory=dict)
-    languages: list[str] = Field(default_factory=list)
-    main: str | None = None
-    members: list[str] = Field(default_factory=list)
-    expect: dict[str, float] = Field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Task:
     """A task, resolved: what is scored, on what, and how.
 
     Attributes:
         type: mteb's word for the kind ("STS", "PairClassification" ...), for tables and cards.
+        main: the protocol's main metric, which is stored.
+        shown: the metric that the suite selects when reporting; the main one, where it names none.
         entries: the (split, subset) pairs to score, in order.
         absent: pairs that mteb has and the data folder has not (coverage).
         languages: subset to languages ("eng-Latn").
@@ -98,6 +56,7 @@ class Task:
     scorer: Scorer
     type: str
     main: str
+    shown: str
     protocol: str
     entries: tuple[Entry, ...]
     languages: Mapping[str, tuple[str, ...]]
@@ -146,8 +105,9 @@ def resolve(
         raise DataError(
             f"task {name}: nothing says its kind; write it into {folder and folder.path}/manifest.json"
         )
-    if kind in REFUSED:
-        raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[kind]})")
+    refused = next((word for word in REFUSED if str(kind).startswith(word)), None)
+    if refused:
+        raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
     if kind not in KINDS:
         raise UnknownNameError(f"kind (of task {name})", str(kind), KINDS)
     same_kind = info is not None and info.kind == kind
@@ -162,6 +122,10 @@ def resolve(
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
     entries, absent = _entries(definition, info if same_kind else None, folder, kind, train_split, settings)
+    main = canonical(str(manifest.get("main") or (info.main if info and same_kind else chosen.main)))
+    main = canonical(definition.main) if kind == "aggregate" and definition.main else main
+    for metric in (main, definition.main or main):
+        family(metric)  # a metric that nobody computes is found before anything is
     languages = dict(info.subsets) if info else {}
     spoken = tuple(definition.languages) or tuple(manifest.get("languages", ()))
     return Task(
@@ -169,9 +133,8 @@ def resolve(
         kind=kind,
         scorer=chosen,
         type=info.type if info and same_kind else TYPES[kind],
-        main=canonical(
-            definition.main or manifest.get("main") or (info.main if info and same_kind else chosen.main)
-        ),
+        main=main,
+        shown=canonical(definition.main or main),
         protocol=protocol,
         entries=entries,
         absent=absent,

@@ -13,7 +13,7 @@ FLOOR = {
     "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0,
     "metrics": 1,
     "models": 2, "engine": 2,
-    "data": 3, "task": 3, "suite": 3,
+    "data": 3, "definition": 3, "task": 3, "suite": 3,
     "kinds": 4,
     "jobs": 5, "plan": 5, "record": 5, "run": 5, "store": 5,
     "report": 6,
@@ -23,7 +23,8 @@ FLOOR = {
 # Within a floor: who may lean on whom.
 SIDEWAYS = {
     ("yamlfile", "errors"), ("registry", "errors"), ("scorers", "errors"), ("scorers", "types"),
-    ("engine", "models"), ("task", "data"), ("suite", "task"), ("suite", "data"), ("data", "task"),
+    ("engine", "models"), ("task", "data"), ("task", "definition"),
+    ("suite", "definition"), ("suite", "task"), ("suite", "data"), ("data", "task"),
     ("plan", "jobs"), ("run", "jobs"), ("run", "record"), ("run", "store"),
 }  # fmt: skip
 

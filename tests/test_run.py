@@ -191,7 +191,8 @@ def test_a_model_of_the_wrong_kind_is_refused_by_task_and_skipped_by_suite(
     )
     cross = ToyCross()
     with pytest.raises(
-        ModelError, match=r"Sort .classification. is scored with a bi-encoder; test/cross is a cross"
+        ModelError,
+        match=r"Sort .classification. is scored with a bi-encoder model; test/cross is of",
     ):
         run(tmp_path, data, cross, ("Sort",))
     with pytest.raises(ModelError, match="reranks what a first stage found"):
@@ -301,3 +302,74 @@ def test_kill_minus_nine_then_again(tmp_path: Path, data: Path) -> None:
     assert results[0].reused, "finished work is not done again"
     assert {r.task: dict(r.exact) for r in results} == reference
     assert 0 < len(model.encoded) <= 24 + 120 - kept + 4, "at most the unfinished shard is encoded again"
+
+
+def test_an_aggregate_is_written_where_only_its_members_were_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    for name in ("SmokeRetrieval", "SmokeRetrievalZh"):
+        list(evaluate(Toy(), load_task(name), store=store, cache=tmp_path))
+    results = list(evaluate(Toy(), load_task("SmokeRetrievalMean"), store=store, cache=tmp_path))
+    assert [r.reused for r in results] == [True, True, False]
+    assert store.get("test/toy", "1", (), "mteb", "SmokeRetrievalMean", "test", "default") is not None
+    again = list(evaluate(Toy(), load_task("SmokeRetrievalMean"), store=store, cache=tmp_path))
+    assert [r.reused for r in again] == [True, True, True]
+
+
+def test_lost_samples_are_made_again(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data)
+    (samples,) = (tmp_path / "results").rglob("One.*.parquet")
+    samples.write_bytes(b"xx")
+    said: list[Event] = []
+    assert not run(tmp_path, data, listen=said.append)[0].reused
+    assert "per-example values" in said[0].text
+    assert run(tmp_path, data)[0].reused
+
+
+def test_a_suite_selects_a_metric_and_what_is_stored_stays(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data)
+    path = tmp_path / "mine.yaml"
+    path.write_text("suite: mine\ntitle: Mine\ntasks:\n  - {name: One, main: cosine_pearson}\n")
+    suite = load_suite(str(path), data=[data])
+    store = Store(tmp_path / "results")
+    (result,) = evaluate(Toy(), suite, store=store, cache=tmp_path / "cache")
+    assert result.reused
+    assert result.main_metric == "cosine_pearson"
+    assert next(store.results()).main_metric == "cosine_spearman"
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (lambda n: (_ for _ in range(n)), "generator"),
+        (lambda n: [["a"]] * n, "no array of floats"),
+        (lambda n: [[1.0], [1.0, 2.0]] * (n // 2), "no array of floats"),
+        (lambda n: np.full((n, 2), 1j), "complex"),
+        (lambda n: {}["missing"], "encode failed with KeyError"),
+        (lambda n: np.full((n, n % 7 + 1), 1.0), "earlier ones have|shape|One"),
+    ],
+)
+def test_whatever_a_model_answers_or_raises_is_blamed_on_it(
+    tmp_path: Path, data: Path, answer, complaint: str
+) -> None:
+    class Odd(Toy):
+        def encode(self, texts):
+            return answer(len(texts))
+
+    with pytest.raises((ModelError, DataError), match=complaint):
+        run(tmp_path, data, Odd(), ("One", "Two"))
+
+
+def test_torch_tensors_of_any_precision_are_taken(tmp_path: Path, data: Path) -> None:
+    import torch
+
+    class Tensors(Toy):
+        def encode(self, texts):
+            return torch.from_numpy(super().encode(texts)).to(torch.bfloat16).requires_grad_()
+
+    (result,) = run(tmp_path, data, Tensors())
+    assert result.main_score == pytest.approx(run(tmp_path / "b", data)[0].main_score, abs=0.2)
+
+
+def test_a_fingerprint_cannot_lead_out_of_the_cache(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(ModelError, match="names no folder"):
+        run(tmp_path, data, Toy(fingerprint="../../evil"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -24,6 +25,11 @@ def main() -> None:
 
     for module in (evaluate, listing, leaderboard, card, cache, doctor):
         module.register(app)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that lacks a character is no reason to die
     try:
         app()
     except HarnessError as error:

@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def eval_(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="NAME[@REVISION][+VARIANT], hub id or local path.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path."
+        ),
     ],
     suite: Annotated[
         str | None, typer.Option(help="A suite (harness suites lists them) or a YAML file.")

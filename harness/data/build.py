@@ -49,7 +49,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "qrels": {
         "query_id": "an id (a string or an integer)",
         "corpus_id": "an id (a string or an integer)",
-        "score": "a number",
+        "score": "a whole number",
     },
     "candidates": {"query_id": "an id (a string or an integer)", "corpus_ids": "a list of ids"},
 }
@@ -117,7 +117,9 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
         ]
     qrels: dict[str, dict[str, int]] = {}
     for query, doc, grade in zip(judged["query_id"], judged["corpus_id"], judged["score"], strict=True):
-        qrels.setdefault(str(query), {})[str(doc)] = int(grade)
+        own = qrels.setdefault(str(query), {})
+        if own.setdefault(str(doc), int(grade)) != int(grade):
+            raise DataError(f"{where['qrels']}: document {doc!r} has two grades for query {query!r}")
     instructions = queries.get("instruction") or [None] * len(queries["id"])
     kept = [
         (name, query_text(text, instruction))
@@ -129,6 +131,9 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
     if not kept:
         raise DataError(f"{where['qrels']}: none of its query ids stands in {where['queries']}")
     names = [name for name, _ in kept]
+    known = set(doc_ids)
+    if not any(doc in known for name in names for doc in qrels[name]):
+        raise DataError(f"{where['qrels']}: none of its document ids stands in {where['corpus']}")
     candidates = parts.get("candidates")
     listed = None
     if candidates is not None:
@@ -138,7 +143,7 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
                 unique_ids(candidates["query_id"], where["candidates"]), candidates["corpus_ids"], strict=True
             )
         }
-        _candidates_exist(listed, set(doc_ids), where["candidates"])
+        _candidates_exist(listed, known, where["candidates"])
     return RankingExamples(
         names, [text for _, text in kept], doc_ids, documents, {n: qrels[n] for n in names}, listed
     )

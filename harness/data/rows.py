@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and abs(value) < 2**31 and value == int(value)
 
 
 def _is_label(value: Any) -> bool:
@@ -40,6 +45,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "an integer": _is_int,
     "0 or 1": lambda value: _is_int(value) and value in (0, 1),
     "a number": _is_number,
+    "a whole number": _is_whole,
     "an integer or a string": _is_label,
     "an id (a string or an integer)": _is_label,
     "a list of integers or strings": _list_of(_is_label),
@@ -126,6 +132,8 @@ def _jsonl(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.strip():
                     continue
                 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,21 @@ SHARD_TEXTS = 1024
 SHARD_CHARACTERS = 400_000
 
 Progress = Callable[[int, int], None]
+
+
+# What a model's own code may raise; errors of ours among them are passed on by `_blamed`'s callers.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def _quiet(done: int, total: int) -> None: ...
@@ -74,7 +90,8 @@ def embed(
     for (route, prompt), group in groups.items():
         for chunk in _longest_first(group, len):
             items = [group[key] for key in chunk]
-            rows = model.encode(Texts(items, prompt=prompt, route=route))
+            with _blamed(model.card.name, "encode"):
+                rows = model.encode(Texts(items, prompt=prompt, route=route))
             store.append(_stack(chunk), _checked(rows, items, model.card.name, columns=True))
             done += len(chunk)
             progress(done, total)
@@ -100,12 +117,36 @@ def score_pairs(
     for route, group in groups.items():
         for chunk in _longest_first(group, lambda pair: len(pair[0]) + len(pair[1])):
             items = [group[key] for key in chunk]
-            scores = model.score(Pairs([a for a, _ in items], [b for _, b in items], route))
+            with _blamed(model.card.name, "score"):
+                scores = model.score(Pairs([a for a, _ in items], [b for _, b in items], route))
             shown = [f"{a} | {b}" for a, b in items]
             store.append(_stack(chunk), _checked(scores, shown, model.card.name, columns=False))
             done += len(chunk)
             progress(done, total)
     return [store.scores(_found(store, own)) for own in keys]
+
+
+@contextlib.contextmanager
+def _blamed(name: str, method: str) -> Iterator[None]:
+    """Turn whatever a model's own code raises into a ModelError that names it."""
+    try:
+        yield
+    except _FAULTS as error:
+        raise ModelError(f"{name}: its {method} failed with {type(error).__name__}: {error}") from error
+
+
+def _as_float32(rows: Any, name: str) -> Float32:
+    if hasattr(rows, "detach"):  # a torch tensor, on any device and of any precision
+        rows = rows.detach().float().cpu().numpy()
+    try:
+        array = np.asarray(rows)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"values of type {array.dtype}")
+        return np.ascontiguousarray(array, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"{name} answered a {type(rows).__name__} that is no array of floats: {error}"
+        ) from error
 
 
 def _longest_first(group: dict[bytes, Any], length: Callable[[Any], int]) -> Iterator[list[bytes]]:
@@ -134,7 +175,7 @@ def _found(store: VectorStore, keys: Keys) -> Int64:
 
 def _checked(rows: npt.ArrayLike, items: Sequence[str], name: str, *, columns: bool) -> Float32:
     """`rows` as float32, or an error that names the text."""
-    array = np.ascontiguousarray(rows, dtype=np.float32)
+    array = _as_float32(rows, name)
     wanted = f"[{len(items)}, dim]" if columns else f"[{len(items)}]"
     if array.ndim != (2 if columns else 1) or len(array) != len(items) or (columns and not array.shape[1]):
         raise ModelError(f"{name} answered an array of shape {list(array.shape)} where {wanted} was due")

@@ -8,6 +8,7 @@ the text: route, prompt and text, each with its length in front.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.engine.shards import SUFFIX, DamagedShardError, open_shard, set_aside, write_shard
+from harness.errors import ModelError
 from harness.models.base import ModelCard
 from harness.paths import cache_folder
 from harness.types import Float32, Int64, Pairs, Texts, Vectors
@@ -91,7 +93,14 @@ class VectorStore:
         return np.where(self._sorted[at] == keys, self._row_of[at], -1)
 
     def append(self, keys: Keys, rows: npt.NDArray[Any]) -> None:
-        """Keep `rows` [n, ...] float32 under their keys, durably before this returns."""
+        """Keep `rows` [n, ...] float32 under their keys, durably before this returns.
+
+        Raises:
+            ModelError: the rows are wider or narrower than those already kept.
+        """
+        if self._segments and self._segments[0].shape[1:] != rows.shape[1:]:
+            had, has = self._segments[0].shape[1:], rows.shape[1:]
+            raise ModelError(f"{self.label}: vectors of length {has} where earlier ones have {had}")
         if self.folder is not None:
             write_shard(self.folder, keys.view(np.uint8).reshape(len(keys), 16), rows, self.payload)
             if self.label and not (self.folder / LABEL).is_file():
@@ -128,6 +137,10 @@ def open_vectors(
     payload: Literal["vectors", "scores"] = "scores" if card.kind == "cross-encoder" else "vectors"
     folder = None
     if card.fingerprint is not None and not no_cache and card.kind != "lexical":
+        if not re.fullmatch(r"\w[\w.-]{0,127}", card.fingerprint):
+            raise ModelError(
+                f"{card.name}: fingerprint {card.fingerprint!r} names no folder; use letters, digits, . - _"
+            )
         name = "pairs" if payload == "scores" else "vectors"
         folder = cache_folder(cache) / name / card.fingerprint
     return VectorStore(folder, payload, warn, card.name)

@@ -251,3 +251,22 @@ def test_fingerprint_sees_every_change(tmp_path: Path) -> None:
     assert len(prints | {fingerprint(base)}) == 4
     again = layout.load(ranking(tmp_path / "E", qrels=QRELS[::-1]), "retrieval", "test", "default")
     assert fingerprint(again) == fingerprint(base), "the order of judgements is no data"
+
+
+@pytest.mark.parametrize(
+    ("qrels", "complaint"),
+    [
+        ([{"query_id": "q1", "corpus_id": "d1", "score": 0.5}], "whole number, not 0.5"),
+        ([{"query_id": "q1", "corpus_id": "d9", "score": 1}], "none of its document ids"),
+        ([*QRELS, {"query_id": "q1", "corpus_id": "d1", "score": 1}], "two grades"),
+        ([{"query_id": "q1", "corpus_id": "d1", "score": 10**400}], "whole number"),
+    ],
+)
+def test_qrels_that_make_no_sense(tmp_path: Path, qrels: list[dict[str, Any]], complaint: str) -> None:
+    with pytest.raises(DataError, match=complaint):
+        layout.load(ranking(tmp_path / "T", qrels=qrels), "retrieval", "test", "default")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    folder = write(tmp_path / "T", {"test.jsonl": "\ufeff" + json.dumps(PAIRS[0]) + "\r\n"})
+    assert layout.load(folder, "sts", "test", "default").sentence1 == ["a"]
