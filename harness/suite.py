@@ -13,7 +13,7 @@ from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Strict, TaskDefinition
 from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError
 from harness.paths import cache_folder, data_folders, tasks_folder
-from harness.task import Task, resolve
+from harness.task import Task, resolve, task_names
 from harness.yamlfile import load_yaml
 
 Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"]
@@ -119,12 +119,8 @@ def load_task(
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
     """Every task that can be named: shipped, in the data folders, and of mteb."""
-    known = {name for name, info in catalog(cache_folder(cache)).items() if not info.refused} | set(
-        _shipped()
-    )
-    for root in data_folders(None if data is None else [Path(d) for d in data]):
-        known |= {p.name for p in root.iterdir() if p.is_dir()} if root.is_dir() else set()
-    return sorted(known)
+    roots = data_folders(None if data is None else [Path(d) for d in data])
+    return sorted(task_names(catalog(cache_folder(cache)), roots) | set(_shipped()))
 
 
 def _shipped() -> dict[str, TaskDefinition]:

@@ -43,10 +43,10 @@ def token_batches(lengths: npt.ArrayLike, budget: int) -> Iterator[tuple[Int64, 
 
 
 def padded_widths(lengths: npt.ArrayLike) -> Int64:
-    """What each text is padded to: its length rounded up to a multiple of 4, above 64 of 16.
+    """What each text is padded to: its own length up to 48, then multiples of 4, above 64 of 16.
 
-    Fine enough that few of the tokens are padding, coarse enough that batches fill.
+    Short texts share their length with many others and need no padding; long ones would be alone.
     """
     counts = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
-    step = np.where(counts <= 64, 4, 16)
+    step = np.where(counts <= 48, 1, np.where(counts <= 64, 4, 16))
     return -(-counts // step) * step

@@ -13,8 +13,8 @@ from harness.types import Pairs, Texts
 
 
 def test_widest_first_one_width_a_batch_within_budget() -> None:
-    batches = [(rows.tolist(), width) for rows, width in token_batches([3, 10, 1, 10, 4, 12], 24)]
-    assert batches == [([1, 3], 12), ([5], 12), ([0, 2, 4], 4)]
+    batches = [(rows.tolist(), width) for rows, width in token_batches([3, 70, 3, 75, 3, 80], 160)]
+    assert batches == [([1, 3], 80), ([5], 80), ([0, 2, 4], 3)]
 
 
 @pytest.mark.parametrize("budget", [1, 7, 64, 10_000])
@@ -32,7 +32,7 @@ def test_every_text_once(budget: int) -> None:
 def test_edges() -> None:
     assert list(token_batches([], 10)) == []
     assert [(rows.tolist(), width) for rows, width in token_batches([50], 10)] == [([0], 52)]
-    assert padded_widths([0, 1, 4, 5, 64, 65, 250]).tolist() == [4, 4, 4, 8, 64, 80, 256]
+    assert padded_widths([0, 1, 5, 48, 49, 64, 65, 250]).tolist() == [1, 1, 5, 48, 52, 64, 80, 256]
 
 
 @pytest.mark.parametrize("name", ["bi", "minilm"])
