@@ -131,6 +131,24 @@ def prepare(
     return jobs
 
 
+def remarks(job: Job) -> list[str]:
+    """What a user should know of a job's data before believing its score."""
+    examples = job.examples
+    if not isinstance(examples, RankingExamples):
+        return []
+    corpus = set(examples.doc_ids)
+    absent = sum(doc not in corpus for own in examples.qrels.values() for doc in own)
+    hopeless = sum(all(grade <= 0 for grade in own.values()) for own in examples.qrels.values())
+    listed = examples.candidates
+    unlisted = 0 if listed is None else sum(not listed.get(name) for name in examples.query_ids)
+    counted = (
+        (absent, "judged documents are not in the corpus; they count as not found"),
+        (hopeless, "queries have no relevant document; they score 0 and count"),
+        (unlisted, "queries have no candidates; they score 0 and count"),
+    )
+    return [f"{job.task.name} ({job.split}, {job.subset}): {n} {words}" for n, words in counted if n]
+
+
 def together(problems: Sequence[HarnessError]) -> HarnessError:
     """One error that says them all; a single one stays what it is."""
     if len(problems) == 1:

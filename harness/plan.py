@@ -16,13 +16,18 @@ from harness.types import Texts
 
 
 def plan_run(
-    model: Any, suite: Suite, *, cache: str | Path | None = None, offline: bool = False
+    model: Any,
+    suite: Suite,
+    *,
+    cache: str | Path | None = None,
+    no_cache: bool = False,
+    offline: bool = False,
 ) -> list[tuple[Job, Plan]]:
     """What scoring would cost, job by job: texts, distinct texts, and those the vector store lacks.
 
     Nothing is encoded and nothing is written. Texts that an earlier job already needs count as present.
     """
-    store = open_vectors(model.card, cache, False, lambda line: None)
+    store = open_vectors(model.card, cache, no_cache, lambda line: None)
     jobs = [
         job
         for task in select(suite, model.card, nobody)

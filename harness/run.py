@@ -13,7 +13,7 @@ from harness import record
 from harness.engine.encode import embed, score_pairs
 from harness.engine.vectors import VectorStore, open_vectors
 from harness.errors import HarnessError, StoreError, UnknownNameError
-from harness.jobs import Event, Job, Listener, nobody, prepare, select, together
+from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select, together
 from harness.models.base import ModelCard
 from harness.store import Store
 from harness.suite import Suite
@@ -114,6 +114,9 @@ def _prepare_all(
                 for split, subset in task.entries:
                     _failed(store, model.card, task, split, subset, error, keep_going, listen)
             continue
+        for job in jobs:
+            for line in remarks(job):
+                listen(Event("warning", task.name, line))
         items.extend(_stored(job, model.card, store, force, listen) or job for job in jobs)
     if problems and not (keep_going and items):
         raise together(problems)

@@ -373,3 +373,25 @@ def test_torch_tensors_of_any_precision_are_taken(tmp_path: Path, data: Path) ->
 def test_a_fingerprint_cannot_lead_out_of_the_cache(tmp_path: Path, data: Path) -> None:
     with pytest.raises(ModelError, match="names no folder"):
         run(tmp_path, data, Toy(fingerprint="../../evil"))
+
+
+def test_data_that_lower_a_score_silently_are_said(tmp_path: Path, data: Path) -> None:
+    files = retrieval_files()
+    files["test__qrels"] += [
+        {"query_id": "q0", "corpus_id": "gone", "score": 1},
+        {"query_id": "q1", "corpus_id": "d1", "score": 0},
+    ]
+    files["test__qrels"] = [q for q in files["test__qrels"] if (q["query_id"], q["score"]) != ("q1", 1)]
+    write_task(data, "Odd", "retrieval", "ndcg_at_10", **files)
+    said: list[Event] = []
+    run(tmp_path, data, tasks=("Odd",), listen=said.append)
+    warned = [e.text for e in said if e.what == "warning"]
+    assert len(warned) == 2
+    assert "1 judged documents are not in the corpus" in warned[0]
+    assert "1 queries have no relevant document" in warned[1]
+
+
+def test_the_plan_without_the_cache_encodes_everything(tmp_path: Path, data: Path) -> None:
+    run(tmp_path, data)
+    suite = load_task("One", data=[data])
+    assert plan_run(Toy(), suite, cache=tmp_path / "cache", no_cache=True)[0][1].missing == 24

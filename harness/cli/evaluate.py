@@ -106,7 +106,7 @@ def eval_(
     else:
         chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
     if dry_run:
-        _show_plan(scorer, chosen, cache, offline, json)
+        _show_plan(scorer, chosen, {"cache": cache, "no_cache": no_cache, "offline": offline}, json)
         return
     options = {
         "cache": cache,
@@ -171,10 +171,10 @@ def _as_table(found: Sequence[Any]) -> str:
     return common.table(["task", "split", "subset", "metric", "x100", ""], rows)
 
 
-def _show_plan(scorer: Any, suite: Suite, cache: Path | None, offline: bool, json: bool) -> None:
+def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -> None:
     from harness.plan import plan_run
 
-    planned = plan_run(scorer, suite, cache=cache, offline=offline)
+    planned = plan_run(scorer, suite, **options)
     if json:
         common.answer_json(
             [

@@ -35,6 +35,7 @@ def leaderboard(
     cache: common.Cache = None,
 ) -> None:
     """Rank the stored results of a suite: per task, per type and as means."""
+    from harness.errors import StoreError
     from harness.report import leaderboard as build
     from harness.store import Store
     from harness.suite import load_suite
@@ -43,6 +44,11 @@ def leaderboard(
     board = build(stores, load_suite(suite, data=data, cache=cache))
     for problem in (line for store in stores for line in store.problems):
         common.say(problem)
+    if board.frame.empty:
+        places = ", ".join(str(store.root) for store in stores)
+        raise StoreError(
+            f"no results of {suite} in {places}\nmake some with: harness eval MODEL --suite {suite}"
+        )
     text = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}[format]()
     if output is None:
         common.answer(text)

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
     """List the models of the catalog."""
+    from harness.models import models as plugins
     from harness.models.catalog import load_catalog
 
     rows = [row for row in load_catalog(catalog).rows.values() if not row.hidden]
@@ -30,6 +31,7 @@ def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
         [row.name, row.kind, ",".join(row.languages) or "-", row.licence or "-", row.hub or "-"]
         for row in rows
     ]
+    cells += [[name, "plugin", "-", "-", "-"] for name in plugins]
     common.answer(common.table(["name", "kind", "languages", "licence", "hub id"], cells))
 
 

@@ -101,7 +101,13 @@ def load(
     Raises:
         DataError: a file is missing, differs from the manifest, or holds a bad row (file and line).
     """
-    files = {_parse(name, kind): folder.path / name for name in folder.names}
+    files: dict[tuple[str, str, str], Path] = {}
+    for name in folder.names:
+        path = folder.path / name
+        if files.setdefault(_parse(name, kind), path) != path:
+            raise DataError(
+                f"{path}: {files[_parse(name, kind)].name} beside it says the same split; remove one"
+            )
     if kind in RANKING:
         wanted = {part: (split, subset, part) for part in PARTS}
     else:

@@ -66,8 +66,8 @@ class Row(_Strict):
     pooling: str | None = None
     normalize: bool | None = None
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
-    max_length: int | None = None
-    dim: int | None = None
+    max_length: int | None = Field(default=None, gt=0)
+    dim: int | None = Field(default=None, gt=0)
     parameters: int | None = None
     licence: str | None = None
     languages: list[str] = Field(default_factory=list)

@@ -172,6 +172,8 @@ WRONG = {
     "not yet loadable": (("eval", "jina-v2-base-zh", "--suite", "smoke"), "jina"),
     "unknown name to show": (("show", "SciFac"), "did you mean SciFact"),
     "unknown kind": (("tasks", "--kind", "stss"), "did you mean sts"),
+    "a leaderboard of nothing": (("leaderboard", "smoke", "--results", "nowhere"), "harness eval MODEL"),
+    "hostile task": (("eval", "bm25", "--task", "../x"), "unknown task"),
     "unknown catalog": (("models", "--catalog", "nowhere.yaml"), "nowhere.yaml"),
 }
 

@@ -270,3 +270,10 @@ def test_qrels_that_make_no_sense(tmp_path: Path, qrels: list[dict[str, Any]], c
 def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
     folder = write(tmp_path / "T", {"test.jsonl": "\ufeff" + json.dumps(PAIRS[0]) + "\r\n"})
     assert layout.load(folder, "sts", "test", "default").sentence1 == ["a"]
+
+
+def test_two_files_of_the_same_split_are_one_too_many(tmp_path: Path) -> None:
+    folder = write(tmp_path / "T", {"test.jsonl": PAIRS})
+    pq.write_table(pa.Table.from_pylist(PAIRS[1:]), folder.path / "test.parquet")
+    with pytest.raises(DataError, match=r"test\.jsonl beside it"):
+        layout.load(layout.open_folder(folder.path), "sts", "test", "default")
