@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = 2
+SCHEMA = 3
 
 _KINDS = {
     "STS": "sts",
@@ -118,6 +118,8 @@ def _info(task: Any) -> TaskInfo:
     meta = task.metadata
     langs = meta.eval_langs
     subsets = {k: list(v) for k, v in langs.items()} if isinstance(langs, dict) else {"default": list(langs)}
+    if hasattr(meta, "tasks"):  # mteb collects an aggregate's languages in a set, without an order
+        subsets = {name: sorted(own) for name, own in subsets.items()}
     common = {
         "name": meta.name,
         "type": str(meta.type),
