@@ -1,0 +1,75 @@
+"""Hub data sets by name and revision; the hub itself is stood in for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.data import hub
+from harness.data.examples import LabelledExamples, PairExamples, RankingExamples
+from harness.errors import DataError
+
+Tables = dict[tuple[str | None, str], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Replace datasets.load_dataset by tables keyed by (config, split)."""
+    import datasets
+
+    asked: list[tuple[str, str | None, str]] = []
+
+    def put(tables: Tables) -> list[tuple[str, str | None, str]]:
+        def load_dataset(path: str, name: str | None, *, revision: str) -> Any:
+            asked.append((path, name, revision))
+            splits = {split: rows for (config, split), rows in tables.items() if config == name}
+            if not splits:
+                raise ConnectionError(f"Couldn't reach '{path}' on the Hub")
+            return datasets.DatasetDict({s: datasets.Dataset.from_list(rows) for s, rows in splits.items()})
+
+        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        return asked
+
+    return put
+
+
+def test_rows_with_columns_of_their_own(stand_in: Any) -> None:
+    asked = stand_in({("en", "test"): [{"a": "x", "b": "y", "label": 1}]})
+    examples = hub.load(
+        "T", "pair_classification", "test", hub="org/data", revision="abc", config="en",
+        columns={"sentence1": "a", "sentence2": "b"},
+    )  # fmt: skip
+    assert isinstance(examples, PairExamples)
+    assert (list(examples.sentence1), examples.gold.tolist()) == (["x"], [1])
+    assert asked == [("org/data", "en", "abc")]
+
+
+def test_training_rows_come_from_their_split(stand_in: Any) -> None:
+    stand_in({(None, "train"): [{"text": "a", "label": "x"}], (None, "test"): [{"text": "b", "label": "y"}]})
+    examples = hub.load("T", "classification", "test", hub="org/data", revision="abc")
+    assert isinstance(examples, LabelledExamples)
+    assert (list(examples.train_texts), list(examples.texts)) == (["a"], ["b"])
+
+
+def test_ranking_sets_in_the_shape_of_mteb(stand_in: Any) -> None:
+    stand_in(
+        {
+            ("corpus", "corpus"): [{"_id": "d1", "title": "T", "text": "x"}],
+            ("queries", "queries"): [{"_id": "q1", "text": "hello"}],
+            ("default", "test"): [{"query-id": "q1", "corpus-id": "d1", "score": 1}],
+        }
+    )
+    examples = hub.load("T", "retrieval", "test", hub="org/data", revision="abc")
+    assert isinstance(examples, RankingExamples)
+    assert (examples.doc_ids, examples.documents, examples.qrels) == (["d1"], ["T x"], {"q1": {"d1": 1}})
+
+
+def test_what_is_missing_is_named(stand_in: Any) -> None:
+    stand_in({("en", "dev"): [{"sentence1": "x", "sentence2": "y", "score": 1}], ("en", "train"): []})
+    with pytest.raises(DataError, match="no split 'test'"):
+        hub.load("T", "sts", "test", hub="org/data", revision="abc", config="en")
+    with pytest.raises(DataError, match=r"T \(org/data @ abc\).*\n.*--data"):
+        hub.load("T", "sts", "test", hub="org/data", revision="abc", config="zz")
+    with pytest.raises(DataError, match=r"org/data@abc .en, dev., row 1: no field 'label'"):
+        hub.load("T", "pair_classification", "dev", hub="org/data", revision="abc", config="en")
