@@ -1,8 +1,10 @@
-"""Where things lie: the cache, the data folders, the suites; and names that become paths."""
+"""Where things lie: the cache, the data folders, the suites; names as paths; files replaced whole."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -39,3 +41,30 @@ def encode_part(name: str) -> str:
 def decode_part(part: str) -> str:
     """The inverse of `encode_part`."""
     return unquote(part)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`: temporary file, fsync, rename, fsync of the folder: old or new."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames and removals inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -7,10 +7,8 @@ so a flipped bit or a truncated file is found when the shard is opened.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import StoreError
+from harness.paths import write_atomic
 
 SUFFIX = ".safetensors"
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
@@ -42,18 +41,10 @@ def write_shard(folder: Path, keys: npt.NDArray[np.uint8], payload: npt.NDArray[
 
     raw = save({"keys": np.ascontiguousarray(keys), name: np.ascontiguousarray(payload)})
     path = folder / f"{_digest(raw)}{SUFFIX}"
-    temporary = folder / f".{path.stem}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(folder)
+        write_atomic(path, raw)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise StoreError(
             f"cannot write the vector cache {folder}: {error.strerror}\nset --cache to a folder with room"
         ) from error
@@ -91,11 +82,3 @@ def _tensor(raw: npt.NDArray[np.uint8], entry: dict[str, Any], base: int) -> npt
 
 def _digest(raw: bytes | npt.NDArray[np.uint8]) -> str:
     return hashlib.blake2b(memoryview(raw), digest_size=16).hexdigest()  # type: ignore[arg-type]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
 from harness.errors import StoreError
-from harness.paths import encode_part
+from harness.paths import encode_part, fsync_folder
 
 NO_REVISION = "no_revision_available"
 META = "model_meta.json"
@@ -131,28 +129,6 @@ def writing(path: Path) -> Iterator[None]:
         raise StoreError(message) from error
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`: temporary file, fsync, rename, fsync of the folder: old or new."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    with temporary.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    fsync_folder(path.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make renames and removals inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_or_set_aside(

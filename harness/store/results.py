@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import StoreError
+from harness.paths import write_atomic
 from harness.store.files import (
     FAILED,
     META,
@@ -24,7 +25,6 @@ from harness.store.files import (
     samples_file,
     sha256_file,
     task_file,
-    write_atomic,
     writing,
 )
 from harness.store.format import SCHEMA, Document, decode, encode, merged, results_of
