@@ -47,7 +47,7 @@ references: $(STAMP)
 	$(MAKE) leaderboard
 
 card: $(STAMP)
-	@$(BIN)/harness card '$(MODEL)' $(README) $(ARGS)
+	@$(BIN)/harness card '$(MODEL)' $(ARGS)
 
 clean:
 	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache

@@ -44,7 +44,8 @@ class Event:
     """Something a run has to say.
 
     Attributes:
-        what: "skip", "absent", "stale", "prompt", "reuse", "start", "encode", "done", "failed" or "warning".
+        what: "skip", "absent", "stale", "note", "prompt", "reuse", "start", "encode", "done", "failed",
+            "warning".
         text: one line for a person.
         done, total: texts encoded and to encode, for "encode".
     """
@@ -74,7 +75,7 @@ def select(suite: Suite, card: ModelCard, listen: Listener) -> list[Task]:
     reasons = {task.name: applicable(task, card) for task in suite.tasks}
     able = [task for task in suite.tasks if not reasons[task.name]]
     refused = [reason for reason in reasons.values() if reason]
-    if refused and (suite.name == "tasks" or not able):
+    if refused and (suite.named or not able):
         raise ModelError("\n".join(refused[:3]))
     for task in suite.tasks:
         if reasons[task.name]:

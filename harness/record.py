@@ -97,6 +97,7 @@ def result(
         "pooling": card.pooling,
         "normalized": card.normalized,
         "prompt_policy": card.prompt_policy,
+        "notes": list(card.notes),
         "first_texts": dict(shown),
         "absent": [list(entry) for entry in task.absent],
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import record
-from harness.engine.encode import embed, score_pairs
+from harness.engine.encode import blamed, embed, score_pairs
 from harness.engine.vectors import VectorStore, open_vectors
-from harness.errors import HarnessError, StoreError, UnknownNameError
+from harness.errors import DataError, HarnessError, StoreError, UnknownNameError
 from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select, together
 from harness.models.base import ModelCard
 from harness.store import Store
@@ -55,6 +55,8 @@ def evaluate(
     tasks = select(suite, card, listen)
     wanted = _prepare_all(tasks, model, store, force, offline, keep_going, listen)
     vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
+    for note in card.notes:
+        listen(Event("note", "", note))
     _tell_prompts([item for item in wanted if isinstance(item, Job)], listen)
     if store is not None:
         for variant in {record.variant_of(card, item.task) for item in wanted if isinstance(item, Job)}:
@@ -62,27 +64,26 @@ def evaluate(
     by_name = {task.name: task for task in tasks}
     scored: dict[tuple[str, str], list[Result]] = {}
     for item in wanted:
-        if isinstance(item, Task):
-            result = _aggregate(item, scored, card, store, listen)
-            if result is None:
-                continue
-        elif isinstance(item, Job):
-            try:
-                result = _score(model, item, vectors, listen)
-            except HarnessError as error:
-                error = _placed(error, item)
-                _failed(store, card, item.task, item.split, item.subset, error, keep_going, listen)
-                if not keep_going:
-                    raise error from error.__cause__
-                continue
-            result = _keep(store, result)
-            place = f"{item.split}/{item.subset}"
-            shown = f"{place} {result.main_metric} {100 * result.main_score:.2f}"
-            listen(Event("done", item.task.name, shown))
+        if isinstance(item, Result):
+            results = [item]
         else:
-            result = item
-        scored.setdefault((result.task, result.split), []).append(result)
-        yield _shown(result, by_name[result.task])
+            places = item.entries if isinstance(item, Task) else [(item.split, item.subset)]
+            results = []
+            for split, subset in places:
+                try:
+                    if isinstance(item, Task):
+                        results.append(_aggregate(item, split, subset, scored, card, store, listen))
+                    else:
+                        results.append(_finished(model, item, vectors, store, listen))
+                except HarnessError as error:
+                    task = item if isinstance(item, Task) else item.task
+                    error = _placed(error, task.name, split, subset)
+                    _failed(store, card, task, split, subset, error, keep_going, listen)
+                    if not keep_going:
+                        raise error from error.__cause__
+        for result in results:
+            scored.setdefault((result.task, result.split), []).append(result)
+            yield _shown(result, by_name[result.task])
 
 
 def _prepare_all(
@@ -199,20 +200,30 @@ def _score(model: Any, job: Job, store: VectorStore, listen: Listener) -> Result
         asked = len(job.pairs)
         scores = module.score_pairs(job.examples, answers, job.settings)
     else:
-        scores = module.score_search(job.examples, model.search, job.settings)
+        with blamed(model.card.name, "search"):
+            scores = module.score_search(job.examples, model.search, job.settings)
     seconds = round(time.perf_counter() - started, 3)
     cost = {"seconds": seconds, "texts": asked, "texts_encoded": encoded}
     now = _identity(job, model.card)
     return record.result(job.task, job.split, job.subset, model.card, scores, now, job.shown, cost)
 
 
-def _placed(error: HarnessError, job: Job) -> HarnessError:
+def _placed(error: HarnessError, name: str, split: str, subset: str) -> HarnessError:
     """The error with the task it belongs to, where its text does not say so."""
-    if job.task.name in str(error) or isinstance(error, UnknownNameError):
+    if name in str(error) or isinstance(error, UnknownNameError):
         return error
-    placed = type(error)(f"{job.task.name} ({job.split}, {job.subset}): {error}")
+    placed = type(error)(f"{name} ({split}, {subset}): {error}")
     placed.__cause__ = error.__cause__
     return placed
+
+
+def _finished(model: Any, job: Job, vectors: VectorStore, store: Store | None, listen: Listener) -> Result:
+    """Score one job and keep its result, once it has the metric that the suite selects."""
+    result = _score(model, job, vectors, listen)
+    _shown(result, job.task)
+    shown = f"{job.split}/{job.subset} {result.main_metric} {100 * result.main_score:.2f}"
+    listen(Event("done", job.task.name, shown))
+    return _keep(store, result)
 
 
 def _identity(job: Job, card: ModelCard) -> dict[str, Any]:
@@ -246,31 +257,33 @@ def _failed(
 
 def _aggregate(
     task: Task,
+    split: str,
+    subset: str,
     scored: Mapping[tuple[str, str], Sequence[Result]],
     card: ModelCard,
     store: Store | None,
     listen: Listener,
-) -> Result | None:
-    """The mean of an aggregate's members, each by its own main score; None while a member failed."""
-    members = {
-        m.name: [r for (name, _), rs in scored.items() if name == m.name for r in rs] for m in task.members
-    }
-    missing = sorted(name for name, results in members.items() if not results)
-    if missing:
-        listen(Event("failed", task.name, f"no score: its members {', '.join(missing)} have none"))
-        return None
-    module = task.scorer.load()
+) -> Result:
+    """The mean of an aggregate's members on one split, each by its own main score (mean of its subsets).
+
+    Raises:
+        DataError: a member lacks a score; an aggregate of some of them would be another number.
+    """
+    members = {member.name: scored.get((member.name, split), ()) for member in task.members}
+    for member in task.members:
+        due = sum(own == split for own, _ in member.entries)
+        if not due or len(members[member.name]) < due:
+            raise DataError(f"{task.name} ({split}): its member {member.name} has no complete score")
     means = {name: sum(r.main_score for r in results) / len(results) for name, results in members.items()}
-    scores: Scores = module.combine(task.main, means)
+    scores: Scores = task.scorer.load().combine(task.main, means)
     parts = [r for results in members.values() for r in results]
-    (split, subset) = task.entries[0] if task.entries else ("test", "default")
     digest = hashlib.sha256("".join(r.data_fingerprint for r in parts).encode()).hexdigest()
     now = record.identity(task, card, digest, {})
-    cost = {"seconds": 0.0, "texts": 0, "texts_encoded": 0}
-    result = record.result(task, split, subset, card, scores, now, {}, cost)
     found = _found(store, card, task, split, subset) if all(r.reused for r in parts) else None
     if found is not None and not record.stale(found, now):
         listen(Event("reuse", task.name, f"{split}/{subset} is stored and valid"))
         return replace(found, reused=True)
+    cost = {"seconds": 0.0, "texts": 0, "texts_encoded": 0}
+    result = record.result(task, split, subset, card, scores, now, {}, cost)
     listen(Event("done", task.name, f"{split}/{subset} {result.main_metric} {100 * result.main_score:.2f}"))
     return _keep(store, result)

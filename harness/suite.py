@@ -53,6 +53,7 @@ class Suite:
     title: str
     tasks: tuple[Task, ...]
     aggregate: Aggregate = field(default_factory=Aggregate)
+    named: bool = False  # tasks named one by one: each must apply to the model
 
 
 def suite_names() -> list[str]:
@@ -114,7 +115,7 @@ def load_task(
             )
     definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
     tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
-    return Suite("tasks", ", ".join(names), tasks)
+    return Suite("tasks", ", ".join(names), tasks, named=True)
 
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
@@ -173,6 +174,10 @@ def _narrowed(
             task,
             entries=tuple(
                 e for e in task.entries if (not splits or e[0] in splits) and (not subsets or e[1] in subsets)
+            ),
+            members=tuple(
+                replace(m, entries=tuple(e for e in m.entries if not splits or e[0] in splits))
+                for m in task.members
             ),
         )
         for task in tasks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,17 @@ def resolve(
         raise DataError(
             f"task {name}: nothing says its kind; write it into {folder and folder.path}/manifest.json"
         )
+    from_mteb = (
+        folder is None and not (definition.source and definition.source.hub) and not definition.members
+    )
+    if from_mteb and (definition.document or definition.columns):
+        raise DataError(
+            f"task {name}: document and columns are for folders and hub data sets, not for mteb's own"
+        )
+    if definition.source and definition.source.configs and len(definition.subsets or ()) > 1:
+        raise DataError(
+            f"task {name}: one set of configs is one subset; leave configs out, or name one subset"
+        )
     refused = next((word for word in REFUSED if str(kind).startswith(word)), None)
     if refused:
         raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
@@ -114,9 +125,10 @@ def resolve(
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
         raise DataError(f"task {name}: kind aggregate and members go together, and only together")
+    wanted = definition.splits or (info.splits if info is not None else None)
     members = tuple(
-        resolve(TaskDefinition(name=member, source=definition.source), protocol, roots, known)
-        for member in names
+        _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
+        for m in names
     )
     chosen = scorer(kind, definition.scorer or _scorer_name(kind, info if same_kind else None, folder))
     settings = _settings(chosen, info if same_kind else None, definition)
@@ -153,6 +165,13 @@ def resolve(
         else (definition.source.hub or "" if definition.source else ""),
         expect=definition.expect,
     )
+
+
+def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
+    """A member of an aggregate, on the aggregate's splits alone."""
+    if splits is None:
+        return member
+    return replace(member, entries=tuple(entry for entry in member.entries if entry[0] in splits))
 
 
 def _scorer_name(kind: str, info: TaskInfo | None, folder: layout.Folder | None) -> str | None:

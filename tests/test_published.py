@@ -17,8 +17,8 @@ from harness.store import Store
 from harness.suite import load_task
 from harness.types import Result
 
-# Two sets were published with other k-means seeds and other float noise on near-identical pairs.
-UNSEEDED = {"SIB200ClusteringS2S"}
+# Metrics of near-identical pairs move with float noise, and so do their maxima; V-measures of the
+# published SIB200ClusteringS2S are of an unseeded k-means and are not marked equal in meta.json.
 NOISY = re.compile(r"(max|manhattan|euclidean|dot|similarity)_|std")
 
 TASKS = [
@@ -64,8 +64,16 @@ def test_figures(task: str, minilm: Any, shared: Path, shared_cache: Path, tmp_p
     for key, value in wanted.items():
         if task != "PawsXPairClassification":
             assert 100 * results[key].main_score == pytest.approx(value, abs=1e-4), key
+        else:  # its main score, a maximum over five sets, moves with float noise on near-identical pairs
+            published = dict(_every_published(shared / "data" / task / "meta.json"))[key[1:]]
+            assert results[key].metrics["cosine_ap"] == pytest.approx(published["cosine_ap"], abs=1e-6), key
     for key, published in _published(shared / "data" / task / "meta.json"):
         _same(task, results[task, *key], published)
+
+
+def _every_published(path: Path) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    return [((entry["split"], entry["subset"]), entry["published_all_metrics"]) for entry in meta["results"]]
 
 
 def _published(path: Path) -> list[tuple[tuple[str, str], dict[str, Any]]]:

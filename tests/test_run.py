@@ -395,3 +395,52 @@ def test_the_plan_without_the_cache_encodes_everything(tmp_path: Path, data: Pat
     run(tmp_path, data)
     suite = load_task("One", data=[data])
     assert plan_run(Toy(), suite, cache=tmp_path / "cache", no_cache=True)[0][1].missing == 24
+
+
+def test_an_aggregate_is_of_one_split_and_of_all_its_members(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for name in ("A", "B"):
+        write_task(root, name, "sts", "cosine_spearman", test=sts_rows(), dev=sts_rows(9))
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "suite: mine\ntitle: Mine\ntasks:\n  - {name: Mean, kind: aggregate, main: cosine_spearman, "
+        "members: [A, B], splits: [test], subsets: [default]}\n"
+    )
+    results = list(evaluate(Toy(), load_suite(str(path), data=[root]), cache=tmp_path))
+    assert [(r.task, r.split) for r in results] == [("A", "test"), ("B", "test"), ("Mean", "test")]
+    assert results[2].main_score == pytest.approx((results[0].main_score + results[1].main_score) / 2)
+    write_task(root, "B", "sts", "cosine_spearman", test=[{**row, "score": 1} for row in sts_rows()])
+    store = Store(tmp_path / "results")
+    suite = load_suite(str(path), data=[root])
+    kept = list(evaluate(Toy(), suite, cache=tmp_path, store=store, keep_going=True))
+    assert [r.task for r in kept] == ["A"]
+    assert {failure.task for failure in store.failures()} == {"B", "Mean"}
+
+
+@pytest.mark.parametrize(
+    ("places", "complaint"),
+    [
+        ([0, 0], "twice"),
+        ([0, 6], "outside"),
+        ([[0], [1]], "shapes"),
+    ],
+)
+def test_a_searcher_that_answers_nonsense(tmp_path: Path, data: Path, places: list, complaint: str) -> None:
+    class Searcher:
+        card = Toy(kind="lexical").card
+
+        def search(self, queries, corpus, k):
+            found = np.array([places] * len(queries))
+            return found, np.ones(found.shape[:2], dtype=np.float32)
+
+    with pytest.raises(ModelError, match=complaint):
+        run(tmp_path, data, Searcher(), ("Find",))
+
+
+def test_vectors_that_overflow_are_no_score(tmp_path: Path, data: Path) -> None:
+    class Huge(Toy):
+        def encode(self, texts):
+            return super().encode(texts) * 1e30
+
+    with pytest.raises(NonFiniteError, match="infinite"):
+        run(tmp_path, data, Huge(similarity="dot"), ("Find",))

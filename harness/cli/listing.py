@@ -1,4 +1,4 @@
-"""`harness models | tasks | suites | show`, and `harness tasks check`."""
+"""`harness models | tasks | suites | show`."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class Screen:
             self._encoding(event)
         elif event.what == "start":
             self._describe(f"{event.task} {event.text}")
-        elif event.what == "prompt":
-            self.line(f"prompt {event.text}")
+        elif event.what in ("prompt", "note"):
+            self.line(f"{event.what}: {event.text}")
         elif event.what in ("skip", "absent", "stale"):
             self.line(f"{event.what}: {event.task}: {event.text}")
         elif event.what in ("reuse", "done"):

@@ -37,7 +37,7 @@ def load(
 
     Args:
         name: the task's name, for messages.
-        config: configuration of a data set of rows.
+        config: configuration of a data set of rows; for ranking kinds the subset, `<config>-corpus` ...
         configs: part ("corpus", "queries", "qrels", "candidates") to configuration, ranking kinds.
 
     Raises:
@@ -46,7 +46,10 @@ def load(
     ranking = kind in RANKING
     sources: dict[str, tuple[str | None, str]]
     if ranking:
-        wanted = dict(configs or {"corpus": "corpus", "queries": "queries", "qrels": "default"})
+        own_names = {"corpus": "corpus", "queries": "queries", "qrels": "qrels" if config else "default"}
+        wanted = dict(
+            configs or {part: f"{config}-{own}" if config else own for part, own in own_names.items()}
+        )
         sources = {part: (own, split) for part, own in wanted.items()}
     else:
         sources = {"rows": (config, split)}
@@ -54,7 +57,7 @@ def load(
             sources["train"] = (config, train_split)
     parts: dict[str, Columns] = {}
     for part, (own, wanted_split) in sources.items():
-        table = _table(name, hub, revision, own, wanted_split, offline)
+        table = _table(name, hub, revision, own, wanted_split, offline, alone=part in ("corpus", "queries"))
         own_columns = dict(columns or {})
         if ranking:
             own_columns |= {o: t for o, t in _RENAMES[part].items() if t in table.column_names}
@@ -65,7 +68,10 @@ def load(
     return build(kind, parts, dict.fromkeys(parts, hub), document)
 
 
-def _table(name: str, hub: str, revision: str, config: str | None, split: str, offline: bool) -> Any:
+def _table(
+    name: str, hub: str, revision: str, config: str | None, split: str, offline: bool, *, alone: bool
+) -> Any:
+    """One split; with `alone`, the only split of a configuration under whatever name it has."""
     import datasets
 
     with quiet():
@@ -79,6 +85,6 @@ def _table(name: str, hub: str, revision: str, config: str | None, split: str, o
             datasets.config.HF_HUB_OFFLINE = mode
     if split in splits:
         return splits[split]
-    if len(splits) == 1:  # corpora often stand under a split name of their own
+    if alone and len(splits) == 1:  # corpora often stand under a split name of their own
         return next(iter(splits.values()))
     raise DataError(f"{hub}@{revision}: no split {split!r} (there is: {', '.join(splits)})")

@@ -68,6 +68,9 @@ def open_folder(path: Path) -> Folder:
             raise DataError(f"{path / 'manifest.json'}: not readable JSON ({error})") from error
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
             raise DataError(f"{path / 'manifest.json'}: must be an object with a 'files' object")
+        spoken = manifest.get("languages", [])
+        if not isinstance(spoken, list) or not all(isinstance(language, str) for language in spoken):
+            raise DataError(f"{path / 'manifest.json'}: 'languages' must be a list of strings")
     names = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
     for listed in manifest.get("files", {}):
         if listed not in names:

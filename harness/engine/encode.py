@@ -21,7 +21,7 @@ SHARD_CHARACTERS = 400_000
 Progress = Callable[[int, int], None]
 
 
-# What a model's own code may raise; errors of ours among them are passed on by `_blamed`'s callers.
+# What a model's own code may raise; errors of ours among them are passed on by `blamed`'s callers.
 _FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -90,7 +90,7 @@ def embed(
     for (route, prompt), group in groups.items():
         for chunk in _longest_first(group, len):
             items = [group[key] for key in chunk]
-            with _blamed(model.card.name, "encode"):
+            with blamed(model.card.name, "encode"):
                 rows = model.encode(Texts(items, prompt=prompt, route=route))
             store.append(_stack(chunk), _checked(rows, items, model.card.name, columns=True))
             done += len(chunk)
@@ -117,7 +117,7 @@ def score_pairs(
     for route, group in groups.items():
         for chunk in _longest_first(group, lambda pair: len(pair[0]) + len(pair[1])):
             items = [group[key] for key in chunk]
-            with _blamed(model.card.name, "score"):
+            with blamed(model.card.name, "score"):
                 scores = model.score(Pairs([a for a, _ in items], [b for _, b in items], route))
             shown = [f"{a} | {b}" for a, b in items]
             store.append(_stack(chunk), _checked(scores, shown, model.card.name, columns=False))
@@ -127,7 +127,7 @@ def score_pairs(
 
 
 @contextlib.contextmanager
-def _blamed(name: str, method: str) -> Iterator[None]:
+def blamed(name: str, method: str) -> Iterator[None]:
     """Turn whatever a model's own code raises into a ModelError that names it."""
     try:
         yield

@@ -120,6 +120,7 @@ def score_search(examples: RankingExamples, search: Search, settings: Settings) 
     step = len(queries) if pool is None else max(1, _SEARCH_CELLS // len(documents))
     for start in range(0, len(queries), step):
         found, scores = search(queries[start : start + step], documents, k)
+        _check_found(found, scores, len(queries[start : start + step]), len(documents))
         rows, columns = np.nonzero(found >= 0)
         docs, values = found[rows, columns], scores[rows, columns]
         if not np.isfinite(values).all():
@@ -136,6 +137,19 @@ def score_search(examples: RankingExamples, search: Search, settings: Settings) 
     lists, docs, values = (np.concatenate(part) for part in zip(*entries, strict=True))
     run = ranked(lists, docs, values, len(examples.query_ids), places, settings["top_k"])
     return _finish(examples, run, places, settings)
+
+
+def _check_found(found: Int64, scores: Float32, queries: int, documents: int) -> None:
+    """Raise ModelError unless a searcher answered places in the corpus, each once a query."""
+    if found.ndim != 2 or found.shape != scores.shape or len(found) != queries:
+        raise ModelError(
+            f"the searcher answered shapes {found.shape} and {scores.shape} for {queries} queries"
+        )
+    if found.size and (found.min() < -1 or found.max() >= documents):
+        raise ModelError(f"the searcher answered places outside its {documents} documents")
+    ordered = np.sort(found, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise ModelError("the searcher answered a document twice for one query")
 
 
 def _finish(examples: RankingExamples, run: Run, places: Int64, settings: Settings) -> Scores:
@@ -168,7 +182,7 @@ def _candidate_pool(examples: RankingExamples, settings: Settings) -> Listed:
     if pool is None:
         raise ModelError(
             "a cross-encoder cannot search a whole corpus: it needs a first stage "
-            "that proposes candidates (--first-stage bm25 or a bi-encoder)"
+            "that proposes candidates beside the queries"
         )
     return pool
 

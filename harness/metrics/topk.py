@@ -214,5 +214,8 @@ def _product(left: torch.Tensor, right: torch.Tensor, similarity: str) -> Float3
 
 
 def _refuse_nan(scores: Float32) -> None:
-    if scores.size and np.isnan(scores.max()):
-        raise NonFiniteError("a similarity score is NaN; the vectors hold values that are not finite")
+    top = scores.max() if scores.size else 0.0
+    if np.isnan(top) or top == np.inf:
+        raise NonFiniteError(
+            "a similarity score is NaN or infinite; the vectors' values are too large or no numbers"
+        )

@@ -137,9 +137,14 @@ class Checkpoint:
         """Stored prompts under this program's keys; prompts under names of their own are left out."""
         stored = self.stored.get("prompts") or {}
         default = stored.get(self.stored.get("default_prompt_name"))
-        known = {_PROMPT_NAMES.get(name, name): text for name, text in stored.items() if text}
+        ordered = sorted(
+            stored.items(), key=lambda item: bool(item[1])
+        )  # an empty one gives way to any other
+        known = {_PROMPT_NAMES.get(name, name): text for name, text in ordered if text or default}
         found = {key: text for key, text in known.items() if key in KEYS}
-        return {"sentence": default, **found} if default else found
+        if default:  # sentence-transformers puts it in front of whatever names no prompt of its own
+            found = {**dict.fromkeys(("query", "document", "sentence"), default), **found}
+        return found
 
     @property
     def _architectures(self) -> list[Any]:

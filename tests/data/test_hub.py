@@ -73,3 +73,22 @@ def test_what_is_missing_is_named(stand_in: Any) -> None:
         hub.load("T", "sts", "test", hub="org/data", revision="abc", config="zz")
     with pytest.raises(DataError, match=r"org/data@abc .en, dev., row 1: no field 'label'"):
         hub.load("T", "pair_classification", "dev", hub="org/data", revision="abc", config="en")
+
+
+def test_a_missing_test_split_is_never_the_training_rows(stand_in: Any) -> None:
+    stand_in({(None, "train"): [{"text": "a", "label": "x"}]})
+    with pytest.raises(DataError, match="no split 'test'"):
+        hub.load("T", "classification", "test", hub="org/data", revision="abc")
+
+
+def test_a_subset_of_a_ranking_set_has_configurations_of_its_own(stand_in: Any) -> None:
+    stand_in(
+        {
+            ("ja-corpus", "corpus"): [{"_id": "d1", "title": "", "text": "x"}],
+            ("ja-queries", "test"): [{"_id": "q1", "text": "hello"}],
+            ("ja-qrels", "test"): [{"query-id": "q1", "corpus-id": "d1", "score": 1}],
+        }
+    )
+    assert hub.load("T", "retrieval", "test", hub="o/d", revision="abc", config="ja").documents == ["x"]
+    with pytest.raises(DataError, match=r"o/d @ abc"):
+        hub.load("T", "retrieval", "test", hub="o/d", revision="abc", config="en")
