@@ -13,7 +13,7 @@ HarnessError                 base: one to three lines for the user, exit code 2
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class HarnessError(Exception):
@@ -73,3 +73,10 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     close = difflib.get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)
     inside = [low for low in by_lower if name.lower() in low and low not in close] if len(name) > 2 else []
     return [by_lower[low] for low in (close + sorted(inside, key=len))[:n]]
+
+
+def together(problems: Sequence[HarnessError]) -> HarnessError:
+    """One error that says them all; a single one stays what it is."""
+    if len(problems) == 1:
+        return problems[0]
+    return DataError("\n".join(dict.fromkeys(str(problem) for problem in problems)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.data.build import RANKING
 from harness.data.examples import Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
-from harness.errors import DataError, HarnessError, ModelError
+from harness.errors import HarnessError, ModelError, together
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render
 from harness.suite import Suite
@@ -110,9 +110,7 @@ def _has_candidates(task: Task) -> bool:
     return task.folder is not None and any(".candidates." in name for name in task.folder.names)
 
 
-def prepare(
-    task: Task, card: ModelCard, loaded: dict[str, Any], *, offline: bool, policy: str | None = None
-) -> list[Job]:
+def prepare(task: Task, card: ModelCard, loaded: dict[str, Any], *, offline: bool) -> list[Job]:
     """The jobs of one task, its data loaded and its texts rendered.
 
     Raises:
@@ -123,7 +121,7 @@ def prepare(
     for split, subset in task.entries:
         try:
             examples = load_examples(task, split, subset, loaded, offline=offline)
-            jobs.append(_job(task, split, subset, examples, card, policy or card.prompt_policy))
+            jobs.append(_job(task, split, subset, examples, card))
         except HarnessError as error:
             problems.append(error)
     loaded.pop(task.name, None)
@@ -150,14 +148,7 @@ def remarks(job: Job) -> list[str]:
     return [f"{job.task.name} ({job.split}, {job.subset}): {n} {words}" for n, words in counted if n]
 
 
-def together(problems: Sequence[HarnessError]) -> HarnessError:
-    """One error that says them all; a single one stays what it is."""
-    if len(problems) == 1:
-        return problems[0]
-    return DataError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
-
-
-def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCard, policy: str) -> Job:
+def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCard) -> Job:
     settings = {**task.settings, "similarity": card.similarity, "main": task.main}
     module = task.scorer.load()
     texts: dict[str, Texts] = {}
@@ -167,7 +158,7 @@ def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCar
         for name, bare in module.needs(examples, settings).items():
             role = task.roles.get(name, bare.role)
             kind = "retrieval" if name in task.roles else task.kind
-            rendered = render(bare, prompt_for(card.prompts, policy, kind, role))
+            rendered = render(bare, prompt_for(card.prompts, card.prompt_policy, kind, role))
             texts[name] = rendered
             if len(rendered):
                 shown[name] = rendered.items[0]

@@ -12,8 +12,8 @@ from typing import Any
 from harness import record
 from harness.engine.encode import blamed, embed, score_pairs
 from harness.engine.vectors import VectorStore, open_vectors
-from harness.errors import DataError, HarnessError, StoreError, UnknownNameError
-from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select, together
+from harness.errors import DataError, HarnessError, StoreError, UnknownNameError, together
+from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select
 from harness.models.base import ModelCard
 from harness.store import Store
 from harness.suite import Suite

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Strict, TaskDefinition
-from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError
+from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
 from harness.task import Task, resolve, task_names
 from harness.yamlfile import load_yaml
@@ -153,10 +153,8 @@ def _resolve_all(
             tasks.append(resolve(definition, protocol, roots, known))
         except HarnessError as error:
             problems.append(error)
-    if len(problems) == 1:
-        raise problems[0]
     if problems:
-        raise DataError("\n".join(str(problem) for problem in problems))
+        raise together(problems)
     return tuple(_narrowed(tasks, subsets, splits))
 
 

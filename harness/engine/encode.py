@@ -21,7 +21,7 @@ SHARD_CHARACTERS = 400_000
 Progress = Callable[[int, int], None]
 
 
-# What a model's own code may raise; errors of ours among them are passed on by `blamed`'s callers.
+# What a model's own code may raise; errors of ours are none of these and pass through.
 _FAULTS = (
     ArithmeticError,
     AssertionError,
