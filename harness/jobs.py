@@ -47,7 +47,11 @@ class Event:
         what: "skip", "absent", "stale", "note", "prompt", "reuse", "start", "encode", "done", "failed",
             "warning".
         text: one line for a person.
-        done, total: texts encoded and to encode, for "encode".
+        done, total: texts (or pairs) encoded and to encode in the whole run, for "encode".
+        tokens: tokens of the texts encoded so far, without padding, for "encode"; 0 where unknown.
+        fraction: share of all characters to encode that is done, for "encode": what the remaining time
+            follows, since long texts come first.
+        parts: of each job at work its name, texts done and texts needed, for "encode".
     """
 
     what: str
@@ -55,6 +59,9 @@ class Event:
     text: str = ""
     done: int = 0
     total: int = 0
+    tokens: int = 0
+    fraction: float = 0.0
+    parts: tuple[tuple[str, int, int], ...] = ()
 
 
 Listener = Callable[[Event], None]

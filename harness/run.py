@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from harness import record
-from harness.engine.encode import blamed, embed, score_pairs
-from harness.engine.vectors import VectorStore, open_vectors
-from harness.errors import DataError, HarnessError, StoreError, UnknownNameError, together
+from harness.encoding import encoded_jobs
+from harness.engine.vectors import open_vectors
+from harness.errors import HarnessError, together
 from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select
-from harness.models.base import ModelCard
+from harness.scoring import Encoded, Run, aggregate, finished, placed, shown, standing
 from harness.store import Store
 from harness.suite import Suite
 from harness.task import Task
-from harness.types import Result, Scores
+from harness.types import Result
 
 
 def evaluate(
@@ -31,12 +30,15 @@ def evaluate(
     no_cache: bool = False,
     keep_going: bool = False,
     offline: bool = False,
+    memory: int | None = None,
     listen: Listener = nobody,
 ) -> Iterator[Result]:
-    """Score a model on every task of a suite, one `Result` a (task, split, subset) as it is finished.
+    """Score a model on every task of a suite, one `Result` a (task, split, subset), in the suite's order.
 
     Everything that can be checked without weights is checked first. A stored result that is still valid
-    comes back with `reused=True`; every distinct text is encoded at most once, whatever needs it.
+    comes back with `reused=True`; every distinct text is encoded at most once, whatever needs it. Tasks
+    are scored as soon as their vectors are complete; where the model computes elsewhere than on the CPU,
+    that happens beside the encoding of the next ones.
 
     Args:
         model: a BiEncoder, CrossEncoder or Searcher.
@@ -45,7 +47,8 @@ def evaluate(
         force: score again what is stored (vectors are reused).
         no_cache: neither read nor write the vector store.
         keep_going: record a failed task and go on; otherwise its error ends the run.
-        listen: called with every `Event`.
+        memory: bytes that scoring may take; default 60 % of what is free.
+        listen: called with every `Event`, from more than one thread.
 
     Raises:
         HarnessError: nothing of the suite applies to the model, data are missing or bad (all at once),
@@ -53,48 +56,102 @@ def evaluate(
     """
     card = model.card
     tasks = select(suite, card, listen)
-    wanted = _prepare_all(tasks, model, store, force, offline, keep_going, listen)
     vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
+    run = Run(model, store, vectors, force, keep_going, memory, listen)
+    wanted = _prepare_all(run, tasks, offline)
+    jobs = [item for item in wanted if isinstance(item, Job)]
     for note in card.notes:
         listen(Event("note", "", note))
-    _tell_prompts([item for item in wanted if isinstance(item, Job)], listen)
+    _tell_prompts(jobs, listen)
     if store is not None:
-        for variant in {record.variant_of(card, item.task) for item in wanted if isinstance(item, Job)}:
+        for variant in {record.variant_of(card, job.task) for job in jobs}:
             store.write_model_meta(record.meta(card), variant)
     by_name = {task.name: task for task in tasks}
     scored: dict[tuple[str, str], list[Result]] = {}
-    for item in wanted:
-        if isinstance(item, Result):
-            results = [item]
-        else:
-            places = item.entries if isinstance(item, Task) else [(item.split, item.subset)]
-            results = []
-            for split, subset in places:
-                try:
-                    if isinstance(item, Task):
-                        results.append(_aggregate(item, split, subset, scored, card, store, listen))
-                    else:
-                        results.append(_finished(model, item, vectors, store, listen))
-                except HarnessError as error:
-                    task = item if isinstance(item, Task) else item.task
-                    error = _placed(error, task.name, split, subset)
-                    _failed(store, card, task, split, subset, error, keep_going, listen)
-                    if not keep_going:
-                        raise error from error.__cause__
-        for result in results:
-            scored.setdefault((result.task, result.split), []).append(result)
-            yield _shown(result, by_name[result.task])
+    for result in _in_order(run, wanted, jobs, scored, cache):
+        yield shown(result, by_name[result.task])
 
 
-def _prepare_all(
-    tasks: Sequence[Task],
-    model: Any,
-    store: Store | None,
-    force: bool,
-    offline: bool,
-    keep_going: bool,
-    listen: Listener,
-) -> list[Job | Result | Task]:
+def _in_order(
+    run: Run,
+    wanted: Sequence[Job | Result | Task],
+    jobs: Sequence[Job],
+    scored: dict[tuple[str, str], list[Result]],
+    cache: str | Path | None,
+) -> Iterator[Result]:
+    """Results in the order wanted, each once it and all before it are there."""
+    answers: dict[int, Future[Result]] = {}
+    with (
+        contextlib.closing(encoded_jobs(run, jobs, cache)) as encoding,
+        ThreadPoolExecutor(1, thread_name_prefix="score") as pool,
+    ):
+        try:
+            number = 0
+            for item in wanted:
+                if isinstance(item, Job):
+                    results = _answered(run, item, _awaited(run, number, answers, jobs, encoding, pool))
+                    number += 1
+                else:
+                    results = [item] if isinstance(item, Result) else _combined(run, item, scored)
+                for result in results:
+                    scored.setdefault((result.task, result.split), []).append(result)
+                    yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _awaited(
+    run: Run,
+    number: int,
+    answers: dict[int, Future[Result]],
+    jobs: Sequence[Job],
+    encoding: Iterator[tuple[int, Encoded | HarnessError]],
+    pool: ThreadPoolExecutor,
+) -> Future[Result]:
+    """The score of a job; until it is there, what comes after is encoded and its scoring begun."""
+    while number not in answers or not answers[number].done():
+        finished_next = next(encoding, None)
+        if finished_next is None:
+            break
+        other, encoded = finished_next
+        answers[other] = _begun(run, jobs[other], encoded, pool)
+    return answers.pop(number)
+
+
+def _begun(run: Run, job: Job, encoded: Encoded | HarnessError, pool: ThreadPoolExecutor) -> Future[Result]:
+    """A job's scoring, on the pool where the model leaves the CPU free; here and now where it does not."""
+    if isinstance(encoded, Encoded) and run.card.device not in ("cpu", "auto"):
+        return pool.submit(finished, run, job, encoded)
+    done: Future[Result] = Future()
+    try:
+        if isinstance(encoded, HarnessError):
+            raise placed(encoded, job.task.name, job.split, job.subset) from encoded.__cause__
+        done.set_result(finished(run, job, encoded))
+    except HarnessError as error:
+        done.set_exception(error)
+    return done
+
+
+def _answered(run: Run, job: Job, answer: Future[Result]) -> list[Result]:
+    try:
+        return [answer.result()]
+    except HarnessError as error:
+        _failed(run, job.task, job.split, job.subset, error)
+        return []
+
+
+def _combined(run: Run, task: Task, scored: dict[tuple[str, str], list[Result]]) -> list[Result]:
+    results = []
+    for split, subset in task.entries:
+        try:
+            results.append(aggregate(run, task, split, subset, scored))
+        except HarnessError as error:
+            named = placed(error, task.name, split, subset)
+            _failed(run, task, split, subset, named)
+    return results
+
+
+def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | Result | Task]:
     """Jobs to do, stored results that stand, and aggregates, in order; all data problems in one error."""
     items: list[Job | Result | Task] = []
     problems: list[HarnessError] = []
@@ -103,23 +160,23 @@ def _prepare_all(
         if task.absent:
             named = ", ".join(f"{split}/{subset}" for split, subset in task.absent[:4])
             more = f" and {len(task.absent) - 4} more" if len(task.absent) > 4 else ""
-            listen(Event("absent", task.name, f"not in the data folder: {named}{more}"))
+            run.listen(Event("absent", task.name, f"not in the data folder: {named}{more}"))
         if task.kind == "aggregate":
             items.append(task)
             continue
         try:
-            jobs = prepare(task, model.card, loaded, offline=offline)
+            jobs = prepare(task, run.card, loaded, offline=offline)
         except HarnessError as error:
             problems.append(error)
-            if keep_going:
+            if run.keep_going:
                 for split, subset in task.entries:
-                    _failed(store, model.card, task, split, subset, error, keep_going, listen)
+                    _failed(run, task, split, subset, error)
             continue
         for job in jobs:
             for line in remarks(job):
-                listen(Event("warning", task.name, line))
-        items.extend(_stored(job, model.card, store, force, listen) or job for job in jobs)
-    if problems and not (keep_going and items):
+                run.listen(Event("warning", task.name, line))
+        items.extend(standing(run, job) or job for job in jobs)
+    if problems and not (run.keep_going and items):
         raise together(problems)
     return items
 
@@ -135,155 +192,12 @@ def _tell_prompts(jobs: Sequence[Job], listen: Listener) -> None:
         listen(Event("prompt", "", f"{prompt!r} for {text}"))
 
 
-def _stored(job: Job, card: ModelCard, store: Store | None, force: bool, listen: Listener) -> Result | None:
-    """The stored result of a job where it is still valid; says why where it is not."""
-    if store is None or force:
-        return None
-    task = job.task
-    found = _found(store, card, task, job.split, job.subset)
-    if found is None:
-        return None
-    reasons = record.stale(found, _identity(job, card)) or _samples_lost(store, found)
-    place = f"{job.split}/{job.subset}"
-    if reasons:
-        listen(Event("stale", task.name, f"{place} is scored again: {', '.join(reasons)}"))
-        return None
-    listen(Event("reuse", task.name, f"{place} is stored and valid"))
-    return replace(found, reused=True)
-
-
-def _shown(result: Result, task: Task) -> Result:
-    """The result with the metric that the suite selects; what is stored keeps the protocol's."""
-    if task.shown == task.main:
-        return result
-    if task.shown not in result.metrics:
-        raise UnknownNameError(f"metric of {task.name}", task.shown, result.metrics)
-    return replace(result, main_metric=task.shown)
-
-
-def _found(store: Store | None, card: ModelCard, task: Task, split: str, subset: str) -> Result | None:
-    if store is None:
-        return None
-    variant = record.variant_of(card, task)
-    return store.get(card.name, card.revision, variant, task.protocol, task.name, split, subset)
-
-
-def _samples_lost(store: Store, found: Result) -> list[str]:
-    """Why a stored result's per-example values are not what its JSON names; empty where they are."""
-    try:
-        store.samples(found)
-    except StoreError:
-        return ["its per-example values are missing or damaged"]
-    return []
-
-
-def _score(model: Any, job: Job, store: VectorStore, listen: Listener) -> Result:
-    started = time.perf_counter()
-    module = job.task.scorer.load()
-    listen(Event("start", job.task.name, f"{job.split}/{job.subset}"))
-    encoded = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal encoded
-        encoded = done
-        listen(Event("encode", job.task.name, "", done, total))
-
-    asked = 0
-    if model.card.kind == "bi-encoder":
-        names = list(job.texts)
-        found = embed(model, [job.texts[name] for name in names], store, progress)
-        asked = sum(len(part) for part in found)
-        scores = module.score(job.examples, dict(zip(names, found, strict=True)), job.settings)
-    elif model.card.kind == "cross-encoder":
-        assert job.pairs is not None
-        (answers,) = score_pairs(model, [job.pairs], store, progress)
-        asked = len(job.pairs)
-        scores = module.score_pairs(job.examples, answers, job.settings)
-    else:
-        with blamed(model.card.name, "search"):
-            scores = module.score_search(job.examples, model.search, job.settings)
-    seconds = round(time.perf_counter() - started, 3)
-    cost = {"seconds": seconds, "texts": asked, "texts_encoded": encoded}
-    now = _identity(job, model.card)
-    return record.result(job.task, job.split, job.subset, model.card, scores, now, job.shown, cost)
-
-
-def _placed(error: HarnessError, name: str, split: str, subset: str) -> HarnessError:
-    """The error with the task it belongs to, where its text does not say so."""
-    if name in str(error) or isinstance(error, UnknownNameError):
-        return error
-    placed = type(error)(f"{name} ({split}, {subset}): {error}")
-    placed.__cause__ = error.__cause__
-    return placed
-
-
-def _finished(model: Any, job: Job, vectors: VectorStore, store: Store | None, listen: Listener) -> Result:
-    """Score one job and keep its result, once it has the metric that the suite selects."""
-    result = _score(model, job, vectors, listen)
-    _shown(result, job.task)
-    shown = f"{job.split}/{job.subset} {result.main_metric} {100 * result.main_score:.2f}"
-    listen(Event("done", job.task.name, shown))
-    return _keep(store, result)
-
-
-def _identity(job: Job, card: ModelCard) -> dict[str, Any]:
-    prompts = {name: texts.prompt for name, texts in job.texts.items()}
-    return record.identity(job.task, card, job.data_fingerprint, prompts)
-
-
-def _keep(store: Store | None, result: Result) -> Result:
-    if store is not None:
-        store.put(result)
-    return result
-
-
-def _failed(
-    store: Store | None,
-    card: ModelCard,
-    task: Task,
-    split: str,
-    subset: str,
-    error: Exception,
-    keep_going: bool,
-    listen: Listener,
-) -> None:
-    """Record a failure; under `keep_going` also say it (otherwise the error itself ends the run)."""
+def _failed(run: Run, task: Task, split: str, subset: str, error: HarnessError) -> None:
+    """Record a failure; under `keep_going` say it, otherwise let it end the run."""
+    card, store = run.card, run.store
     variant = record.variant_of(card, task)
     if store is not None:
         store.fail(card.name, card.revision, variant, task.protocol, task.name, split, subset, str(error))
-    if keep_going:
-        listen(Event("failed", task.name, str(error)))
-
-
-def _aggregate(
-    task: Task,
-    split: str,
-    subset: str,
-    scored: Mapping[tuple[str, str], Sequence[Result]],
-    card: ModelCard,
-    store: Store | None,
-    listen: Listener,
-) -> Result:
-    """The mean of an aggregate's members on one split, each by its own main score (mean of its subsets).
-
-    Raises:
-        DataError: a member lacks a score; an aggregate of some of them would be another number.
-    """
-    members = {member.name: scored.get((member.name, split), ()) for member in task.members}
-    for member in task.members:
-        due = sum(own == split for own, _ in member.entries)
-        if not due or len(members[member.name]) < due:
-            raise DataError(f"{task.name} ({split}): its member {member.name} has no complete score")
-    means = {name: sum(r.main_score for r in results) / len(results) for name, results in members.items()}
-    scores: Scores = task.scorer.load().combine(task.main, means)
-    parts = [r for results in members.values() for r in results]
-    digest = hashlib.sha256("".join(r.data_fingerprint for r in parts).encode()).hexdigest()
-    now = record.identity(task, card, digest, {})
-    found = _found(store, card, task, split, subset) if all(r.reused for r in parts) else None
-    if found is not None and not record.stale(found, now):
-        listen(Event("reuse", task.name, f"{split}/{subset} is stored and valid"))
-        return replace(found, reused=True)
-    cost = {"seconds": 0.0, "texts": 0, "texts_encoded": 0}
-    result = record.result(task, split, subset, card, scores, now, {}, cost)
-    listen(Event("done", task.name, f"{split}/{subset} {result.main_metric} {100 * result.main_score:.2f}"))
-    return _keep(store, result)
+    if not run.keep_going:
+        raise error
+    run.listen(Event("failed", task.name, str(error)))

@@ -79,14 +79,7 @@ class Vectors:
     def gather(self, positions: npt.ArrayLike | None = None) -> Float32:
         """Copy the vectors of `positions` (default: all) as float32 [len(positions), dim], in that order."""
         rows = self.rows if positions is None else self.rows[np.asarray(positions)]
-        out = np.empty((len(rows), self.dim), dtype=np.float32)
-        start = 0
-        for segment in self.segments:
-            here = (rows >= start) & (rows < start + len(segment))
-            if here.any():
-                out[here] = segment[rows[here] - start]
-            start += len(segment)
-        return out
+        return gather_rows(self.segments, rows, (self.dim,))
 
     def distinct(self) -> tuple[Vectors, Int64]:
         """Each storage row once, in storage order, and for every text its position among them."""
@@ -96,7 +89,42 @@ class Vectors:
     def blocks(self, size: int) -> Iterator[tuple[int, Float32]]:
         """Stream float32 blocks of at most `size` vectors with the position of their first row."""
         for start in range(0, len(self), size):
-            yield start, self.gather(np.arange(start, min(start + size, len(self))))
+            yield start, gather_rows(self.segments, self.rows[start : start + size], (self.dim,))
+
+
+def gather_rows(segments: Sequence[npt.NDArray[Any]], rows: Int64, shape: tuple[int, ...]) -> Float32:
+    """Copy storage rows as float32 [len(rows), *shape]; each segment is touched once.
+
+    Args:
+        segments: together one long storage. An attribute `starts` (int64, first row of each), where there
+            is one, saves counting their lengths.
+        shape: of one row.
+
+    Raises:
+        IndexError: a row outside the storage.
+    """
+    out = np.empty((len(rows), *shape), dtype=np.float32)
+    if not len(rows):
+        return out
+    starts = getattr(segments, "starts", None)
+    if starts is None:
+        starts = np.cumsum([0, *map(len, segments)])[:-1]
+    end = starts[-1] + len(segments[-1]) if len(segments) else 0
+    if rows.min() < 0 or rows.max() >= end:
+        raise IndexError(f"rows {rows.min()} to {rows.max()} of a storage of {end}")
+    home = np.searchsorted(starts, rows, side="right") - 1
+    order = None if (np.diff(home) >= 0).all() else np.argsort(home, kind="stable")
+    if order is not None:
+        home, rows = home[order], rows[order]
+    edges = np.flatnonzero(np.diff(home)) + 1
+    for first, last in zip([0, *edges.tolist()], [*edges.tolist(), len(rows)], strict=True):
+        segment, local = segments[home[first]], rows[first:last] - starts[home[first]]
+        low, high = int(local[0]), int(local[-1]) + 1
+        straight = high - low == last - first and bool((np.diff(local) == 1).all())
+        out[slice(first, last) if order is None else order[first:last]] = segment[
+            slice(low, high) if straight else local
+        ]
+    return out
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,25 @@ import pytest
 ROOT = Path(__file__).parent.parent / "harness"
 
 FLOOR = {
-    "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0,
+    "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0, "memory": 0,
     "metrics": 1,
     "models": 2, "engine": 2,
     "data": 3, "definition": 3, "task": 3, "suite": 3,
     "kinds": 4,
-    "jobs": 5, "plan": 5, "record": 5, "run": 5, "store": 5,
+    "jobs": 5, "plan": 5, "record": 5, "scoring": 5, "encoding": 5, "run": 5, "store": 5,
     "report": 6,
     "cli": 7, "__init__": 8, "__main__": 8,
 }  # fmt: skip
 
 # Within a floor: who may lean on whom.
 SIDEWAYS = {
-    ("yamlfile", "errors"), ("registry", "errors"), ("scorers", "errors"), ("scorers", "types"),
+    ("yamlfile", "errors"), ("registry", "errors"), ("memory", "errors"),
+    ("scorers", "errors"), ("scorers", "types"),
     ("engine", "models"), ("task", "data"), ("task", "definition"),
     ("suite", "definition"), ("suite", "task"), ("suite", "data"), ("data", "task"),
-    ("plan", "jobs"), ("run", "jobs"), ("run", "record"), ("run", "store"),
+    ("plan", "jobs"), ("scoring", "jobs"), ("scoring", "record"), ("scoring", "store"),
+    ("encoding", "jobs"), ("encoding", "scoring"),
+    ("run", "encoding"), ("run", "scoring"), ("run", "jobs"), ("run", "record"), ("run", "store"),
 }  # fmt: skip
 
 # The shapes of examples belong to the data floor and are read by everybody.

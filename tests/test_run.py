@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from harness import encoding
 from harness.errors import DataError, ModelError, NonFiniteError
 from harness.jobs import Event
+from harness.kinds import sts
 from harness.plan import plan_run
 from harness.run import evaluate
 from harness.scorers import SCORERS
 from harness.store import Store
 from harness.suite import load_suite, load_task
-from harness.types import Result
+from harness.types import Result, Texts
 from tests.toys import Toy, ToyCross, retrieval_files, sts_rows, write_task
 
 
@@ -264,12 +267,13 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import numpy as np
+from harness import encoding
 from harness.engine import encode
 from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_task
 from tests.toys import Toy
-encode.SHARD_TEXTS = 4
+encode.SHARD_TEXTS, encoding.TOGETHER = 4, int(sys.argv[2])
 class Slow(Toy):
     def encode(self, texts):
         time.sleep(0.05)
@@ -281,15 +285,20 @@ for result in evaluate(Slow(), suite, store=Store(root / "results"), cache=root 
 """
 
 
-def test_kill_minus_nine_then_again(tmp_path: Path, data: Path) -> None:
+@pytest.mark.parametrize("together", [0, 10**9])
+def test_kill_minus_nine_then_again(tmp_path: Path, data: Path, together: int) -> None:
     write_task(data, "Big", "sts", "cosine_spearman", test=sts_rows(60, offset=100))
     reference = {r.task: dict(r.exact) for r in run(tmp_path / "other", data, tasks=("One", "Two", "Big"))}
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", KILLED, str(tmp_path), str(together)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     assert process.stdout is not None
-    assert process.stdout.readline().strip() == "One"
+    if not together:
+        assert process.stdout.readline().strip() == "One"
     folder = tmp_path / "cache" / "vectors" / "toy-1"
     while len(list(folder.glob("*.safetensors"))) < 12 and process.poll() is None:
         time.sleep(0.01)
@@ -299,9 +308,88 @@ def test_kill_minus_nine_then_again(tmp_path: Path, data: Path) -> None:
     kept = len(list(folder.glob("*.safetensors"))) * 4
     model = Toy()
     results = run(tmp_path, data, model, ("One", "Two", "Big"))
-    assert results[0].reused, "finished work is not done again"
+    assert results[0].reused == (not together), "finished work is not done again"
     assert {r.task: dict(r.exact) for r in results} == reference
     assert 0 < len(model.encoded) <= 24 + 120 - kept + 4, "at most the unfinished shard is encoded again"
+
+
+class Elsewhere(Toy):
+    """A model that computes on another device, slowly, and says when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(device="cuda")
+        self.asked: list[float] = []
+
+    def encode(self, texts: Texts) -> np.ndarray:
+        self.asked.append(time.perf_counter())
+        time.sleep(0.2)
+        return super().encode(texts)
+
+
+def test_scoring_runs_beside_encoding_where_the_model_is_elsewhere(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "TOGETHER", 0)
+    order: list[tuple[str, float]] = []
+    score = sts.score
+
+    def slow(*args: object) -> object:
+        time.sleep(0.1)
+        order.append((threading.current_thread().name, time.perf_counter()))
+        return score(*args)
+
+    monkeypatch.setattr(sts, "score", slow)
+    write_task(data, "Three", "sts", "cosine_spearman", test=sts_rows(offset=50))
+    model = Elsewhere()
+    events: list[Event] = []
+    results = run(tmp_path, data, model, ("One", "Three", "Find"), listen=events.append)
+    assert [r.task for r in results] == ["One", "Three", "Find"]
+    assert all(name.startswith("score") for name, _ in order)
+    assert model.asked[1] < order[0][1], "the second task is encoded while the first is scored"
+    whats = [(e.what, e.task) for e in events]
+    assert whats.index(("done", "One")) > whats.index(("start", "One"))
+    on_cpu = run(tmp_path / "cpu", data, Toy(), ("One", "Three", "Find"))
+    assert [dict(r.exact) for r in on_cpu] == [dict(r.exact) for r in results]
+
+
+def test_texts_of_all_tasks_are_encoded_longest_first(tmp_path: Path, data: Path) -> None:
+    model = Toy()
+    run(tmp_path, data, model, ("One", "Find", "Two"))
+    lengths = [len(text) for text in model.encoded]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(set(model.encoded)) == len(model.encoded)
+
+
+def test_a_bad_text_fails_only_the_tasks_that_need_it(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Clean", "sts", "cosine_spearman", test=sts_rows(offset=300))
+
+    class Bad(Toy):
+        def encode(self, texts: Texts) -> np.ndarray:
+            rows = super().encode(texts)
+            rows[[text.startswith("row 11 ") for text in texts.items]] = np.nan
+            return rows
+
+    events: list[Event] = []
+    results = run(tmp_path, data, Bad(), ("One", "Two", "Clean"), keep_going=True, listen=events.append)
+    assert [r.task for r in results] == ["Two", "Clean"]
+    assert [(e.what, e.task) for e in events if e.what == "failed"] == [("failed", "One")]
+    with pytest.raises(NonFiniteError, match="One"):
+        run(tmp_path / "again", data, Bad(), ("Two", "One", "Clean"))
+    assert [r.task for r in Store(tmp_path / "again" / "results").results()] == ["Two"]
+
+
+def test_progress_counts_the_whole_run_and_each_task(tmp_path: Path, data: Path) -> None:
+    events: list[Event] = []
+    run(tmp_path, data, Toy(), ("One", "Two", "Find"), listen=events.append)
+    steps = [e for e in events if e.what == "encode"]
+    assert (steps[0].done, steps[0].fraction) == (0, 0.0)
+    assert steps[-1].done == steps[-1].total > 0
+    assert steps[-1].fraction == 1.0
+    assert [name for name, _, _ in steps[-1].parts] == [
+        "One test/default", "Two test/default", "Find test/default",
+    ]  # fmt: skip
+    assert all(done == due for _, done, due in steps[-1].parts)
+    assert [e.done for e in steps] == sorted(e.done for e in steps)
 
 
 def test_an_aggregate_is_written_where_only_its_members_were_stored(tmp_path: Path) -> None:

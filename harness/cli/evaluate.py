@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,17 @@ def eval_(
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
     dim: Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")] = None,
     prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
-    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Padded tokens a batch.")] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Padded tokens a batch; default: measured at the start.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory for scoring beyond the model, such as 8GB; default 60 % of what is free.",
+        ),
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="What runs the model: torch (default).")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
     name: Annotated[str | None, typer.Option(help="Name under which a local model is recorded.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Score again; vectors are reused.")] = False,
@@ -84,6 +95,8 @@ def eval_(
 
     if suite and task:
         raise ConfigError("--suite and --task exclude each other")
+    options: dict[str, Any] = {"cache": cache, "no_cache": no_cache, "offline": offline}
+    bound = {} if memory is None else {"memory": _parsed(memory)}
     scorer = load_model(
         model,
         device=device,
@@ -92,6 +105,7 @@ def eval_(
         dim=dim,
         prompts=prompts,
         batch_tokens=batch_tokens,
+        backend=backend,
         weights=weights,
         display_name=name,
         catalog=catalog,
@@ -106,18 +120,18 @@ def eval_(
     else:
         chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
     if dry_run:
-        _show_plan(scorer, chosen, {"cache": cache, "no_cache": no_cache, "offline": offline}, json)
+        _show_plan(scorer, chosen, options, json)
         return
-    options = {
-        "cache": cache,
-        "force": force,
-        "no_cache": no_cache,
-        "keep_going": keep_going,
-        "offline": offline,
-    }
+    options |= {"force": force, "keep_going": keep_going, **bound}
     failed = _run(scorer, chosen, results, options, json=json, quiet=quiet)
     if failed:
         raise typer.Exit(1)
+
+
+def _parsed(size: str) -> int:
+    from harness.memory import parse_size
+
+    return parse_size(size)
 
 
 def _run(
@@ -172,37 +186,55 @@ def _as_table(found: Sequence[Any]) -> str:
 
 
 def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -> None:
-    from harness.plan import plan_run
+    from harness.plan import plan_run, total
 
     planned = plan_run(scorer, suite, **options)
     if json:
-        common.answer_json(
-            [
-                {
-                    "task": job.task.name,
-                    "split": job.split,
-                    "subset": job.subset,
-                    "texts": cost.texts,
-                    "distinct": cost.distinct,
-                    "missing": cost.missing,
-                    "missing_characters": cost.missing_characters,
-                    "first_texts": dict(job.shown),
-                }
-                for job, cost in planned
-            ]
-        )
+        common.answer_json([_plan_as_json(job, cost) for job, cost in planned])
         return
-    rows = [
-        [job.task.name, job.split, job.subset, str(cost.texts), str(cost.distinct), str(cost.missing)]
-        for job, cost in planned
-    ]
-    missing = sum(cost.missing for _, cost in planned)
-    characters = sum(cost.missing_characters for _, cost in planned)
-    rows.append(["total", "", "", str(sum(c.texts for _, c in planned)), "", str(missing)])
-    common.answer(common.table(["task", "split", "subset", "texts", "distinct", "to encode"], rows))
-    common.answer(f"about {characters // 4:,} tokens to encode ({characters:,} characters)")
-    for line in _first_texts(planned):
+    whole = total([cost for _, cost in planned])
+    rows = [[job.task.name, job.split, job.subset, *_counted(cost)] for job, cost in planned]
+    rows.append(["total", "", "", *_counted(whole)])
+    what = "pairs" if scorer.card.kind == "cross-encoder" else "texts"
+    headers = ["task", "split", "subset", what, "distinct", "cached", "to encode", "tokens", "time"]
+    common.answer(common.table(headers, rows))
+    for line in (*_plan_in_words(whole), *_first_texts(planned)):
         common.answer(line)
+
+
+def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
+    place = {"task": job.task.name, "split": job.split, "subset": job.subset}
+    return {**place, **asdict(cost), "first_texts": dict(job.shown)}
+
+
+def _counted(cost: Any) -> list[str]:
+    from harness.cli.progress import duration
+
+    numbers = (cost.texts, cost.distinct, cost.cached, cost.missing, cost.tokens)
+    return [*(f"{n:,}" for n in numbers), "?" if cost.seconds is None else duration(cost.seconds)]
+
+
+def _plan_in_words(whole: Any) -> Iterator[str]:
+    """The totals, and what the estimates rest on."""
+    from harness.cli.progress import duration
+
+    if not whole.texts:
+        yield "nothing to encode: this model searches the words themselves"
+        return
+    cached = f"{whole.cached:,} cached ({whole.cached / max(whole.distinct, 1):.0%})"
+    yield f"{whole.distinct:,} distinct: {cached}, {whole.missing:,} to encode"
+    if not whole.missing:
+        return
+    sampled = {"tokenizer": "by a sample", "characters": "by their length alone"}[whole.tokens_from]
+    yield f"about {whole.tokens:,} tokens, {sampled} ({whole.missing_characters:,} characters)"
+    if whole.seconds is None:
+        yield "time unknown: this model was not timed before, and nothing says how large it is"
+    else:
+        source = {
+            "measured": "at the rate of an earlier run",
+            "estimated": "a rough guess by the model's size",
+        }
+        yield f"about {duration(whole.seconds)} of encoding, {source[whole.seconds_from]}"
 
 
 def _first_texts(planned: Sequence[Any]) -> Iterator[str]:

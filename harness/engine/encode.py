@@ -1,25 +1,29 @@
-"""From texts to vectors: remove duplicates, encode what the store lacks, longest first, shard by shard."""
+"""From texts to vectors: duplicates removed, what the store lacks encoded longest first, shard by shard."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.engine.vectors import Keys, VectorStore, pair_keys, text_keys
+from harness.engine.vectors import Keys, VectorStore
+from harness.engine.work import Work, find_work, pair_request, text_request
 from harness.errors import ModelError, NonFiniteError
-from harness.models.base import BiEncoder, CrossEncoder
+from harness.models.base import BiEncoder, CrossEncoder, Say, Tokenizing, unheard
 from harness.types import Float32, Int64, Pairs, Texts, Vectors
 
-SHARD_TEXTS = 1024
-SHARD_CHARACTERS = 400_000
+# A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many.
+SHARD_TEXTS, SHARD_CHARACTERS = 1024, 400_000
+_FASTER = 8
+# Texts whose tokens are held at a time, and sorted by their number.
+WINDOW_TEXTS, WINDOW_CHARACTERS = 16_384, 16_000_000
 
 Progress = Callable[[int, int], None]
-
 
 # What a model's own code may raise; errors of ours are none of these and pass through.
 _FAULTS = (
@@ -36,36 +40,27 @@ _FAULTS = (
 )
 
 
-def _quiet(done: int, total: int) -> None: ...
-
-
 @dataclass(frozen=True)
-class Plan:
-    """What a list of requests costs: `texts` asked for, `distinct` among them, `missing` from the store."""
+class Step:
+    """How far the work is after a shard.
 
-    texts: int
-    distinct: int
-    missing: int
-    missing_characters: int
-
-
-def plan(keys: Sequence[Keys], items: Sequence[Sequence[str]], store: VectorStore, before: Keys) -> Plan:
-    """Count the work of embedding `items` (lists of strings with their keys) without doing it.
-
-    Args:
-        before: keys that an earlier part of the same run will have embedded by then.
+    Attributes:
+        done: items encoded; `whole` of them, the longest, leave no gap.
+        tokens: tokens of these items, without padding; 0 where the model does not say.
+        characters: of these items.
     """
-    asked = sum(len(k) for k in keys)
-    if not asked:
-        return Plan(0, 0, 0, 0)
-    every, first = np.unique(np.concatenate(keys), return_index=True)
-    missing = (store.find(every) < 0) & ~np.isin(every, before)
-    lengths = np.fromiter((len(item) for part in items for item in part), dtype=np.int64, count=asked)
-    return Plan(asked, len(every), int(missing.sum()), int(lengths[first[missing]].sum()))
+
+    done: int
+    whole: int
+    tokens: int
+    characters: int
 
 
 def embed(
-    model: BiEncoder, requests: Sequence[Texts], store: VectorStore, progress: Progress = _quiet
+    model: BiEncoder,
+    requests: Sequence[Texts],
+    store: VectorStore,
+    progress: Progress = lambda done, total: None,
 ) -> list[Vectors]:
     """Vectors of rendered texts, one `Vectors` a request; every distinct text is encoded at most once.
 
@@ -78,52 +73,145 @@ def embed(
         NonFiniteError: the model answered NaN or infinity; the message shows the text.
         ModelError: the model answered the wrong number or shape of rows.
     """
-    keys = [text_keys(texts) for texts in requests]
-    groups: dict[tuple[str, str], dict[bytes, str]] = {}
-    for texts, own in zip(requests, keys, strict=True):
-        group = groups.setdefault((texts.route, texts.prompt), {})
-        for at in np.flatnonzero(store.find(own) < 0).tolist():
-            group.setdefault(own[at : at + 1].tobytes(), texts.items[at])
-    total = sum(len(group) for group in groups.values())
-    done = 0
-    progress(done, total)
-    for (route, prompt), group in groups.items():
-        for chunk in _longest_first(group, len):
-            items = [group[key] for key in chunk]
-            with blamed(model.card.name, "encode"):
-                rows = model.encode(Texts(items, prompt=prompt, route=route))
-            store.append(_stack(chunk), _checked(rows, items, model.card.name, columns=True))
-            done += len(chunk)
-            progress(done, total)
-    return [store.vectors(_found(store, own)) for own in keys]
+    asked = [text_request([texts]) for texts in requests]
+    _run(model, find_work(asked, store), store, progress)
+    return [store.vectors(stored(store, request.keys)) for request in asked]
 
 
 def score_pairs(
-    model: CrossEncoder, requests: Sequence[Pairs], store: VectorStore, progress: Progress = _quiet
+    model: CrossEncoder,
+    requests: Sequence[Pairs],
+    store: VectorStore,
+    progress: Progress = lambda done, total: None,
 ) -> list[Float32]:
     """Cross-encoder scores of pairs, float32 [n] a request; every distinct pair is scored at most once.
 
     Raises: as `embed`.
     """
-    keys = [pair_keys(pairs) for pairs in requests]
-    groups: dict[str, dict[bytes, tuple[str, str]]] = {}
-    for pairs, own in zip(requests, keys, strict=True):
-        group = groups.setdefault(pairs.route, {})
-        for at in np.flatnonzero(store.find(own) < 0).tolist():
-            group.setdefault(own[at : at + 1].tobytes(), (pairs.left[at], pairs.right[at]))
-    total = sum(len(group) for group in groups.values())
-    done = 0
-    progress(done, total)
-    for route, group in groups.items():
-        for chunk in _longest_first(group, lambda pair: len(pair[0]) + len(pair[1])):
-            items = [group[key] for key in chunk]
-            with blamed(model.card.name, "score"):
-                scores = model.score(Pairs([a for a, _ in items], [b for _, b in items], route))
-            shown = [f"{a} | {b}" for a, b in items]
-            store.append(_stack(chunk), _checked(scores, shown, model.card.name, columns=False))
-            done += len(chunk)
-            progress(done, total)
-    return [store.scores(_found(store, own)) for own in keys]
+    asked = [pair_request(pairs) for pairs in requests]
+    _run(model, find_work(asked, store), store, progress)
+    return [store.scores(stored(store, request.keys)) for request in asked]
+
+
+def _run(model: Any, work: Work, store: VectorStore, progress: Progress) -> None:
+    progress(0, len(work))
+    for step in encoding(model, work, store):
+        progress(step.done, len(work))
+
+
+def encoding(model: Any, work: Work, store: VectorStore, say: Say = unheard) -> Iterator[Step]:
+    """Encode the work into the store, one step a shard; the tokens of what follows are made meanwhile.
+
+    Args:
+        model: a BiEncoder or CrossEncoder; one that is `Tokenizing` gets its tokens ahead.
+        say: called with one line when something deserves it (a batch did not fit into the memory).
+
+    Raises:
+        NonFiniteError, ModelError: as `embed`; shards stored before stay.
+    """
+    done = tokens = characters = 0
+    spans = _windows(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="tokens") as pool:
+        ahead: list[Future[_Window]] = []
+        for number, (start, stop) in enumerate(spans):
+            ahead = ahead or [pool.submit(_window, model, work, start, stop)]
+            window = ahead.pop().result()
+            if number + 1 < len(spans):
+                ahead.append(pool.submit(_window, model, work, *spans[number + 1]))
+            for shard in window.shards(work):
+                store.refresh()
+                lacking = shard[store.find(work.keys[shard]) < 0]  # another run may have been here
+                if len(lacking):
+                    rows = window.answer(lacking, say)
+                    store.append(work.keys[lacking], _checked(rows, work, lacking, model))
+                done += len(shard)
+                tokens += window.tokens(shard)
+                characters += int(work.characters[shard].sum())
+                yield Step(done, stop if done == stop else start, tokens, characters)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A stretch of the work, prepared.
+
+    Attributes:
+        order: int64 positions in the work, as they are to be encoded.
+        prepared: what a `Tokenizing` model made of the texts; None for others.
+        place: int64 [stop - start] row in `prepared` of each position.
+    """
+
+    model: Any
+    work: Work
+    start: int
+    order: Int64
+    prepared: Any
+    place: Int64
+
+    def shards(self, work: Work) -> Iterator[Int64]:
+        """Positions in stretches of a shard's size."""
+        factor = 1 if self.model.card.device == "cpu" else _FASTER
+        ends = np.cumsum(work.characters[self.order])
+        start = 0
+        while start < len(self.order):
+            before = ends[start - 1] if start else 0
+            stop = 1 + int(np.searchsorted(ends, before + factor * SHARD_CHARACTERS))
+            stop = min(max(stop, start + 1), start + factor * SHARD_TEXTS, len(self.order))
+            yield self.order[start:stop]
+            start = stop
+
+    def tokens(self, positions: Int64) -> int:
+        """Tokens of the texts at positions of the work, 0 where nobody knows."""
+        if self.prepared is None:
+            return 0
+        return int(self.prepared.lengths[self.place[positions - self.start]].sum())
+
+    def answer(self, positions: Int64, say: Say) -> Any:
+        """Vectors or scores of positions of the work, in that order."""
+        name, pairs = self.model.card.name, self.work.pairs
+        method = "score" if pairs else "encode"
+        if self.prepared is not None:
+            with blamed(name, method):
+                return self.model.answer(self.prepared, self.place[positions - self.start], say)
+        rows: list[Any] = []
+        places: list[Int64] = []
+        for group, own in self.work.groups(positions):
+            with blamed(name, method):
+                answer = getattr(self.model, method)(group)
+            rows.append(_of_length(_as_float32(answer, name), len(group), name, pairs=pairs))
+            places.append(own)
+        if len(rows) == 1:
+            return rows[0]
+        if len({part.shape[1:] for part in rows}) > 1:
+            raise ModelError(f"{name} answered vectors of different lengths {[p.shape[1] for p in rows]}")
+        out = np.empty((len(positions), *rows[0].shape[1:]), dtype=np.float32)
+        for part, own in zip(rows, places, strict=True):
+            out[own] = part
+        return out
+
+
+def _window(model: Any, work: Work, start: int, stop: int) -> _Window:
+    positions = np.arange(start, stop)
+    if not isinstance(model, Tokenizing):
+        return _Window(model, work, start, positions, None, positions - start)
+    groups = work.groups(positions)
+    place = np.empty(stop - start, dtype=np.int64)
+    place[np.concatenate([own for _, own in groups])] = np.arange(stop - start)
+    with blamed(model.card.name, "tokenizer"):
+        prepared = model.prepare([group for group, _ in groups])
+        lengths = prepared.lengths[place]
+    return _Window(model, work, start, positions[np.argsort(-lengths, kind="stable")], prepared, place)
+
+
+def _windows(work: Work) -> list[tuple[int, int]]:
+    ends = np.cumsum(work.characters)
+    spans, start = [], 0
+    while start < len(work):
+        before = ends[start - 1] if start else 0
+        stop = int(np.searchsorted(ends, before + WINDOW_CHARACTERS, side="right"))
+        stop = min(max(stop, start + 1), start + WINDOW_TEXTS)
+        spans.append((start, stop))
+        start = stop
+    return spans
 
 
 @contextlib.contextmanager
@@ -133,6 +221,21 @@ def blamed(name: str, method: str) -> Iterator[None]:
         yield
     except _FAULTS as error:
         raise ModelError(f"{name}: its {method} failed with {type(error).__name__}: {error}") from error
+
+
+def stored(store: VectorStore, keys: Keys) -> Int64:
+    """Storage rows of keys that were encoded before: int64 [n].
+
+    Raises:
+        ModelError: the store lost some since.
+    """
+    rows = store.find(keys)
+    if len(rows) and rows.min() < 0:
+        raise ModelError(
+            f"{store.label}: {int((rows < 0).sum())} vectors were stored and are damaged or gone\n"
+            "run the same command again: they are made anew"
+        )
+    return rows
 
 
 def _as_float32(rows: Any, name: str) -> Float32:
@@ -149,42 +252,24 @@ def _as_float32(rows: Any, name: str) -> Float32:
         ) from error
 
 
-def _longest_first(group: dict[bytes, Any], length: Callable[[Any], int]) -> Iterator[list[bytes]]:
-    """Keys of a group in shards, longest first; the key itself settles equal lengths."""
-    chunk: list[bytes] = []
-    characters = 0
-    for key in sorted(group, key=lambda k: (-length(group[k]), k)):
-        if chunk and (len(chunk) == SHARD_TEXTS or characters >= SHARD_CHARACTERS):
-            yield chunk
-            chunk, characters = [], 0
-        chunk.append(key)
-        characters += length(group[key])
-    if chunk:
-        yield chunk
-
-
-def _stack(keys: Sequence[bytes]) -> Keys:
-    return np.frombuffer(b"".join(keys), dtype="S16")
-
-
-def _found(store: VectorStore, keys: Keys) -> Int64:
-    rows = store.find(keys)
-    assert not len(rows) or rows.min() >= 0, "every key was stored above"
-    return rows
-
-
-def _checked(rows: npt.ArrayLike, items: Sequence[str], name: str, *, columns: bool) -> Float32:
-    """`rows` as float32, or an error that names the text."""
-    array = _as_float32(rows, name)
-    wanted = f"[{len(items)}, dim]" if columns else f"[{len(items)}]"
-    if array.ndim != (2 if columns else 1) or len(array) != len(items) or (columns and not array.shape[1]):
+def _of_length(array: npt.NDArray[Any], count: int, name: str, *, pairs: bool) -> npt.NDArray[Any]:
+    columns = not pairs
+    wanted = f"[{count}, dim]" if columns else f"[{count}]"
+    if array.ndim != (2 if columns else 1) or len(array) != count or (columns and not array.shape[1]):
         raise ModelError(f"{name} answered an array of shape {list(array.shape)} where {wanted} was due")
-    finite = np.isfinite(array).reshape(len(items), -1).all(axis=1)
+    return array
+
+
+def _checked(rows: Any, work: Work, positions: Int64, model: Any) -> Float32:
+    """`rows` as float32, or an error that names the text."""
+    name = model.card.name
+    array = _of_length(_as_float32(rows, name), len(positions), name, pairs=work.pairs)
+    finite = np.isfinite(array).reshape(len(positions), -1).all(axis=1)
     if not finite.all():
-        text = items[int(np.flatnonzero(~finite)[0])]
+        text = work.shown(int(positions[np.flatnonzero(~finite)[0]]))
         shown = text if len(text) <= 80 else text[:77] + "..."
         raise NonFiniteError(
-            f"{name} answered NaN or infinity for {int((~finite).sum())} of {len(items)} texts, "
+            f"{name} answered NaN or infinity for {int((~finite).sum())} of {len(positions)} texts, "
             f"first for {shown!r}\nnothing of this batch was kept; check the weights and the dtype"
         )
     return array

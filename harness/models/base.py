@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from harness.errors import UnknownNameError
 from harness.types import Float32, Int64, ModelKind, Pairs, Texts
 
 Similarity = Literal["cosine", "dot", "euclidean"]
+Say = Callable[[str], None]
+
+
+def unheard(line: str) -> None:
+    """What says nothing to nobody."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,34 @@ class Searcher(Protocol):
         Equal scores stand in ascending position, at the cut too: a caller who passes documents in
         descending order of id gets the canonical order.
         """
+        ...
+
+
+class Prepared(Protocol):
+    """What an adapter made of texts before the forward pass: token ids."""
+
+    @property
+    def lengths(self) -> Int64:
+        """Tokens of each text, int64 [n]."""
+        ...
+
+
+@runtime_checkable
+class Tokenizing(Protocol):
+    """A bi-encoder or cross-encoder that can make tokens ahead of the forward pass, on another thread.
+
+    The engine then sorts by tokens instead of characters, and no device waits for a tokenizer. What it
+    answers must be what `encode` or `score` would.
+    """
+
+    card: ModelCard
+
+    def prepare(self, groups: Sequence[Any]) -> Prepared:
+        """Tokens of lists of texts (or pairs), all lists end to end."""
+        ...
+
+    def answer(self, prepared: Any, rows: Int64, say: Say) -> Float32:
+        """Vectors [len(rows), dim] or scores [len(rows)] of the prepared texts at `rows`."""
         ...
 
 

@@ -1,52 +1,94 @@
-"""Token-budget batches of texts that are padded to the same width.
+"""Token-budget batches: which texts go through the model together, and how wide they are padded.
 
-A float32 forward pass gives a text other last bits in another batch: the width it is padded to, and for
-small batches the number of rows, choose the order in which sums are made. So the width depends on the
-text alone, and a batch never has fewer than LEAST tokens, above which the matrix kernels of CPUs treat
-every row alike. Then a vector does not depend on what else was encoded beside it: not on the other tasks
-of a run, nor on what a killed run had already stored.
+On a CPU a float32 forward pass gives a text other last bits in another batch: the width it is padded to,
+and for small batches the number of rows, choose the order in which sums are made. So there the width
+depends on the text alone, and a batch never has fewer tokens than the matrix kernels need to treat every
+row alike. Then a vector does not depend on what else was encoded beside it: not on the other tasks of a
+run, nor on what a killed run had already stored. A GPU gets full batches of neighbouring lengths instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.types import Int64
 
-# Below about 200 rows in all, matrix products choose other kernels (measured; 256 leaves room).
-LEAST = 256
-
-
-def token_batches(lengths: npt.ArrayLike, budget: int) -> Iterator[tuple[Int64, int]]:
-    """Positions of the texts of each batch and the width they are padded to, widest first.
-
-    Args:
-        lengths: int [n], tokens of each text.
-        budget: padded tokens a batch, at least 1; a text wider than that has a batch of its own.
-
-    Yields:
-        int64 [size] and their width. Together the positions are a permutation of 0 ... n - 1; equal widths
-        keep their order.
-    """
-    widths = padded_widths(lengths)
-    order = np.argsort(-widths, kind="stable").astype(np.int64)
-    start = 0
-    while start < len(order):
-        width = int(widths[order[start]])
-        same = int(np.searchsorted(-widths[order], -width, side="right")) - start
-        size = min(same, max(1, budget // width))
-        yield order[start : start + size], width
-        start += size
+_TRIALS = 3  # batches timed at each budget; the best counts
+_GAIN = 1.02  # what a larger budget must bring
+_SLOW = 1.0  # seconds a batch: where one takes longer, larger ones are not tried
 
 
 def padded_widths(lengths: npt.ArrayLike) -> Int64:
-    """What each text is padded to: its own length up to 48, then multiples of 4, above 64 of 16.
+    """What each text is padded to on a CPU: its own length up to 64, then multiples of 8.
 
     Short texts share their length with many others and need no padding; long ones would be alone.
     """
     counts = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
-    step = np.where(counts <= 48, 1, np.where(counts <= 64, 4, 16))
-    return -(-counts // step) * step
+    return np.where(counts <= 64, counts, -(-counts // 8) * 8)
+
+
+def batch_end(widths: Int64, start: int, budget: int, *, equal: bool) -> int:
+    """Where the batch that begins at `start` ends.
+
+    Args:
+        widths: int64 [n], descending.
+        budget: padded tokens a batch; a text wider than that has a batch of its own.
+        equal: only texts of one width share a batch.
+    """
+    width = int(widths[start])
+    stop = min(len(widths), start + max(1, budget // width))
+    if equal:
+        stop = min(stop, int(np.searchsorted(-widths, -width, side="right")))
+    return stop
+
+
+@dataclass
+class Pace:
+    """The token budget of batches: chosen by timing the first batches of the work itself, no work wasted.
+
+    Attributes:
+        budgets: those to try, ascending; a single one is taken as it is.
+        halved: whether the memory once did not hold a batch.
+    """
+
+    budgets: list[int]
+    halved: bool = False
+    _seconds: dict[int, list[float]] = field(default_factory=dict)
+    _trying: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the choice is made."""
+        return len(self.budgets) == 1
+
+    @property
+    def budget(self) -> int:
+        """Padded tokens of the next batch."""
+        return self.budgets[self._trying]
+
+    def took(self, tokens: int, seconds: float) -> None:
+        """Say how long a batch of `tokens` padded tokens took; small ones tell nothing and are ignored."""
+        if self.settled or tokens < 0.7 * self.budget:
+            return
+        known = self._seconds.setdefault(self.budget, [])
+        known.append(seconds / tokens)
+        if len(known) < _TRIALS and seconds < _SLOW:
+            return
+        self._trying += 1
+        if self._trying == len(self.budgets) or seconds >= _SLOW:
+            self._settle()
+
+    def halve(self) -> int:
+        """Half of the budget, for good: the memory did not hold a batch of this size."""
+        self.budgets, self._trying, self.halved = [max(1, self.budget // 2)], 0, True
+        return self.budget
+
+    def _settle(self) -> None:
+        chosen = self.budgets[0]
+        for budget in self.budgets[1 : self._trying]:
+            if min(self._seconds[budget]) * _GAIN < min(self._seconds[chosen]):
+                chosen = budget
+        self.budgets, self._trying = [chosen], 0

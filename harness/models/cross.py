@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from harness.errors import ModelError
-from harness.models.base import ModelCard, Options
+from harness.models.base import ModelCard, Options, Say, unheard
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint
 from harness.models.pooling import torch_activation
 from harness.models.resolve import Source
 from harness.models.runtime import Runtime, open_runtime, run_batches
-from harness.types import Float32, Pairs
+from harness.models.tokens import Tokens, joined, tokenize
+from harness.types import Float32, Int64, Pairs
 
 VERSION = 1
 
@@ -65,7 +67,8 @@ class Cross:
     """A cross-encoder whose weights are read at the first `score`."""
 
     def __init__(self, card: ModelCard, activation: str, source: Source, options: Options) -> None:
-        self.card = card
+        assert source.checkpoint is not None
+        self.card, self.checkpoint = card, source.checkpoint
         self._activation, self._source, self._options = activation, source, options
         self._runtime: Runtime | None = None
 
@@ -75,13 +78,22 @@ class Cross:
         Raises:
             ModelError: the weights do not fit the checkpoint's own description (first call only).
         """
+        if not len(pairs):
+            return np.empty(0, dtype=np.float32)
+        return self.answer(self.prepare([pairs]), np.arange(len(pairs)))
+
+    def prepare(self, groups: Sequence[Pairs]) -> Tokens:
+        """Token ids of pairs, all groups end to end; reads the weights at the first call."""
+        runtime = self._runtime or self._open()
+        return joined([tokenize(runtime.tokenizer, p.left, p.right, runtime.max_length) for p in groups])
+
+    def answer(self, prepared: Tokens, rows: Int64, say: Say = unheard) -> Float32:
+        """Scores float32 [len(rows)] of the prepared pairs at `rows`, in that order."""
         runtime = self._runtime or self._open()
         activation = torch_activation(self._activation)
-        out = np.empty(len(pairs), dtype=np.float32)
-        run_batches(
-            runtime, pairs.left, pairs.right, out, lambda output, _: activation(output.logits.float())[:, 0]
+        return run_batches(
+            runtime, prepared, rows, lambda output, _: activation(output.logits.float())[:, 0], say
         )
-        return out
 
     def _open(self) -> Runtime:
         card = self.card

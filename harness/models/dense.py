@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from harness.errors import ModelError
-from harness.models.base import ModelCard, Options
+from harness.models.base import ModelCard, Options, Say, unheard
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
 from harness.models.pooling import Apply, open_steps, output_dim
 from harness.models.resolve import Source
 from harness.models.runtime import Runtime, open_runtime, run_batches
-from harness.models.tokens import prompt_tokens
-from harness.types import Float32, Texts
+from harness.models.tokens import Tokens, joined, prompt_tokens, tokenize
+from harness.types import Float32, Int64, Texts
 
 VERSION = 1
 
@@ -57,7 +58,8 @@ class Dense:
     """A bi-encoder whose weights are read at the first `encode`."""
 
     def __init__(self, card: ModelCard, steps: tuple[Step, ...], source: Source, options: Options) -> None:
-        self.card = card
+        assert source.checkpoint is not None
+        self.card, self.checkpoint = card, source.checkpoint
         self._steps, self._source, self._options = steps, source, options
         self._opened: tuple[Runtime, Apply] | None = None
 
@@ -67,16 +69,24 @@ class Dense:
         Raises:
             ModelError: the weights do not fit the checkpoint's own description (first call only).
         """
+        if not len(texts):
+            return np.empty((0, self.card.dim or 0), dtype=np.float32)
+        return self.answer(self.prepare([texts]), np.arange(len(texts)))
+
+    def prepare(self, groups: Sequence[Texts]) -> Tokens:
+        """Token ids of rendered texts, all groups end to end; reads the weights at the first call."""
+        runtime, _ = self._opened or self._open()
+        return joined([self._tokens(runtime, texts) for texts in groups])
+
+    def answer(self, prepared: Tokens, rows: Int64, say: Say = unheard) -> Float32:
+        """Vectors float32 [len(rows), dim] of the prepared texts at `rows`, in that order."""
         runtime, apply = self._opened or self._open()
-        dim, skip = self.card.dim, self._prompt_tokens(runtime, texts.prompt)
+        dim = self.card.dim
 
         def vectors(output: Any, mask: Any) -> Any:
-            mask[:, :skip] = 0
             return apply(output.last_hidden_state, mask)[:, :dim]
 
-        out = np.empty((len(texts), dim or 0), dtype=np.float32)
-        run_batches(runtime, texts.items, None, out, vectors)
-        return out
+        return run_batches(runtime, prepared, rows, vectors, say)
 
     def _open(self) -> tuple[Runtime, Apply]:
         card, checkpoint = self.card, self._source.checkpoint
@@ -89,10 +99,13 @@ class Dense:
         self._opened = runtime, apply
         return self._opened
 
-    def _prompt_tokens(self, runtime: Runtime, prompt: str) -> int:
-        """Leading tokens left out of pooling: those of the prompt, where the Pooling module says so."""
+    def _tokens(self, runtime: Runtime, texts: Texts) -> Tokens:
+        """Tokens of one group; those of its prompt are not pooled where the Pooling module says so."""
         counted = all(s.config.get("include_prompt", True) for s in self._steps if s.kind == "Pooling")
-        return 0 if counted or not prompt else prompt_tokens(runtime.tokenizer, prompt, runtime.max_length)
+        skip = 0
+        if texts.prompt and not counted:
+            skip = prompt_tokens(runtime.tokenizer, texts.prompt, runtime.max_length)
+        return tokenize(runtime.tokenizer, texts.items, None, runtime.max_length, skip)
 
 
 def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:

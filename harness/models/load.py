@@ -83,6 +83,8 @@ def load_model(
     _check(asked, batch_tokens)
     if reference.name in models:
         return _plugin(reference, asked, {"device": device, "batch_tokens": batch_tokens})
+    if asked["backend"] not in (None, "torch"):  # before gigabytes are fetched for it
+        raise ConfigError(f"backend {asked['backend']!r} is not available with this version; torch is")
     options = Options(
         **asked,
         device=device or "auto",

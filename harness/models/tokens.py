@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.errors import ModelError
 from harness.models.quiet import quiet
 from harness.types import Int64
 
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of texts or pairs, special tokens included, end to end: 4 bytes a token, no Python objects.
+
+    Attributes:
+        ids: int32 [total].
+        types: token types int32 [total], or None where the tokenizer has none.
+        offsets: int64 [n + 1]; text i is ids[offsets[i]:offsets[i + 1]].
+        skip: int64 [n] leading tokens of each text that pooling leaves out (those of its prompt).
+    """
+
+    ids: Int32
+    types: Int32 | None
+    offsets: Int64
+    skip: Int64
+
+    def __len__(self) -> int:
+        return len(self.skip)
+
+    @property
+    def lengths(self) -> Int64:
+        """Tokens of each text, int64 [n]."""
+        return np.diff(self.offsets)
+
 
 def tokenize(
-    tokenizer: Any, left: Sequence[str], right: Sequence[str] | None, max_length: int | None
-) -> dict[str, list[list[int]]]:
-    """Token ids (and token types, where the tokenizer has them) of texts or pairs, special tokens included.
+    tokenizer: Any, left: Sequence[str], right: Sequence[str] | None, max_length: int | None, skip: int = 0
+) -> Tokens:
+    """Token ids (and token types, where the tokenizer has them) of texts or pairs.
 
     Args:
         max_length: tokens to keep, from the start, the longer of a pair cut first; None keeps all.
-
-    Returns:
-        "input_ids" and perhaps "token_type_ids", one list a text.
+        skip: leading tokens of every text that pooling leaves out.
     """
     if not len(left):
-        return {"input_ids": []}
+        return Tokens(np.empty(0, np.int32), None, np.zeros(1, np.int64), np.empty(0, np.int64))
     with quiet():
         encoded = tokenizer(
             list(left),
@@ -34,35 +62,52 @@ def tokenize(
             padding=False,
             return_attention_mask=False,
         )
-    return {key: encoded[key] for key in ("input_ids", "token_type_ids") if key in encoded}
+    ids, types = encoded["input_ids"], encoded.get("token_type_ids")
+    offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in ids], out=offsets[1:])
+    return Tokens(_flat(ids, offsets), None if types is None else _flat(types, offsets), offsets,
+                  np.full(len(ids), skip, dtype=np.int64))  # fmt: skip
 
 
-def lengths(columns: Mapping[str, list[list[int]]]) -> Int64:
-    """Tokens of each text, int64 [n]."""
-    ids = columns["input_ids"]
-    return np.fromiter((len(row) for row in ids), dtype=np.int64, count=len(ids))
+def joined(parts: Sequence[Tokens]) -> Tokens:
+    """Several lists of texts as one."""
+    filled = [part for part in parts if len(part)]
+    if len(filled) == 1 or not filled:
+        return filled[0] if filled else parts[0]
+    types = [part.types for part in filled if part.types is not None]
+    starts = np.cumsum([0, *(len(part.ids) for part in filled)])
+    offsets = [part.offsets[:-1] + start for part, start in zip(filled, starts, strict=False)]
+    return Tokens(
+        np.concatenate([part.ids for part in filled]),
+        np.concatenate(types) if types else None,
+        np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+        np.concatenate([part.skip for part in filled]),
+    )
 
 
-def pad(
-    columns: Mapping[str, list[list[int]]], rows: Int64, width: int, least: int, tokenizer: Any, device: Any
-) -> dict[str, Any]:
-    """Tensors int64 [m, width] of the texts at `rows`, padded on the right, with their mask.
+def pad(tokens: Tokens, rows: Int64, width: int, fill: Any, device: Any) -> tuple[dict[str, Any], Any]:
+    """Tensors int64 [m, width] of the texts at `rows`, padded on the right, and the mask that pooling uses.
 
     Args:
-        least: tokens of the batch at least; the last text is repeated until `m * width` reaches it.
-    """
-    import torch
+        fill: the tokenizer, which knows what stands in an empty place.
 
-    filled = np.concatenate([rows, np.repeat(rows[-1:], max(0, -(-least // width) - len(rows)))])
-    fill = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
-    arrays = {key: np.full((len(filled), width), fill[key], dtype=np.int64) for key in columns}
-    mask = np.zeros((len(filled), width), dtype=np.int64)
-    for at, row in enumerate(filled):
-        mask[at, : len(columns["input_ids"][row])] = 1
-        for key, column in columns.items():
-            arrays[key][at, : len(column[row])] = column[row]
-    arrays["attention_mask"] = mask
-    return {key: torch.from_numpy(array).to(device) for key, array in arrays.items()}
+    Returns:
+        The model's inputs by name, and a mask int64 [m, width] that leaves out what pooling leaves out.
+    """
+    columns = np.arange(width)
+    inside = columns < tokens.lengths[rows][:, None]
+    at = np.where(inside, tokens.offsets[rows][:, None] + columns, 0)
+    arrays = {
+        "input_ids": np.where(inside, tokens.ids[at], fill.pad_token_id or 0).astype(np.int64),
+        "attention_mask": inside.astype(np.int64),
+    }
+    if tokens.types is not None:
+        arrays["token_type_ids"] = np.where(inside, tokens.types[at], fill.pad_token_type_id).astype(np.int64)
+    inputs = {name: _moved(array, device) for name, array in arrays.items()}
+    skip = tokens.skip[rows]
+    if not skip.any():
+        return inputs, inputs["attention_mask"]
+    return inputs, _moved((inside & (columns >= skip[:, None])).astype(np.int64), device)
 
 
 def lower_case(tokenizer: Any) -> None:
@@ -81,5 +126,17 @@ def lower_case(tokenizer: Any) -> None:
 
 def prompt_tokens(tokenizer: Any, prompt: str, max_length: int | None) -> int:
     """Tokens at the start of a text that belong to `prompt`: its ids without a closing special token."""
-    ids = tokenize(tokenizer, [prompt], None, max_length)["input_ids"][0]
-    return len(ids) - (1 if ids and ids[-1] in tokenizer.all_special_ids else 0)
+    ids = tokenize(tokenizer, [prompt], None, max_length).ids
+    return len(ids) - (1 if len(ids) and int(ids[-1]) in tokenizer.all_special_ids else 0)
+
+
+def _flat(lists: Sequence[Sequence[int]], offsets: Int64) -> Int32:
+    return np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(offsets[-1]))
+
+
+def _moved(array: npt.NDArray[np.int64], device: Any) -> Any:
+    import torch
+
+    tensor = torch.from_numpy(array)
+    # Only from pinned memory can a GPU fetch while it computes.
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

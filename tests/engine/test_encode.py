@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.engine import encode
-from harness.engine.encode import embed, plan, score_pairs
-from harness.engine.vectors import VectorStore, pair_keys, text_keys
+from harness.engine.encode import embed, score_pairs
+from harness.engine.vectors import VectorStore
+from harness.engine.work import find_work, text_request
 from harness.errors import ModelError, NonFiniteError
 from harness.models.base import ModelCard
 from harness.types import Pairs, Texts
@@ -138,10 +140,91 @@ def test_no_text_is_no_work() -> None:
     assert len(scores) == 0
 
 
-def test_plan_counts_texts_distinct_and_missing(tmp_path: Path) -> None:
+class Tokenizer(Recorder):
+    """Makes tokens ahead: a text's first character says how many it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+        self.answered: list[list[str]] = []
+
+    def prepare(self, groups: list[Texts]) -> _Prepared:
+        self.threads.add(threading.get_ident())
+        return _Prepared([text for texts in groups for text in texts.items])
+
+    def answer(self, prepared: _Prepared, rows: np.ndarray, say: object) -> np.ndarray:
+        items = [prepared.items[row] for row in rows]
+        self.answered.append(items)
+        return super().encode(Texts(items))
+
+
+class _Prepared:
+    def __init__(self, items: list[str]) -> None:
+        self.items = items
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.array([int(item[0]) for item in self.items], dtype=np.int64)
+
+
+def test_tokens_are_made_ahead_and_decide_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "SHARD_TEXTS", 2)
+    monkeypatch.setattr(encode, "WINDOW_TEXTS", 4)
+    items = ["1aaaaaa", "9a", "5aaaaa", "7p: ", "2aaaa", "8aaa"]
+    requests = [Texts(items[:3]), Texts(["7p: x", "3"], prompt="7p: "), Texts(items[4:])]
+    model = Tokenizer()
+    found = embed(model, requests, VectorStore(None))
+    # Windows by characters (1aaaaaa 5aaaaa 2aaaa 7p: x | 8aaa 9a 3), inside them by tokens.
+    assert model.answered == [["7p: x", "5aaaaa"], ["2aaaa", "1aaaaaa"], ["9a", "8aaa"], ["3"]]
+    assert threading.get_ident() not in model.threads
+    for vectors, texts in zip(found, requests, strict=True):
+        np.testing.assert_array_equal(vectors.gather(), Recorder().encode(texts))
+
+
+def test_the_work_is_what_the_store_lacks_and_knows_who_needs_it(tmp_path: Path) -> None:
     store = VectorStore(tmp_path)
     embed(Recorder(), [Texts(["a"])], store)
-    texts = Texts(["a", "bb", "bb", "ccc"])
-    cost = plan([text_keys(texts)], [texts.items], store, text_keys(Texts(["ccc"])))
-    assert (cost.texts, cost.distinct, cost.missing, cost.missing_characters) == (4, 3, 1, 2)
-    assert pair_keys(Pairs([], [])).shape == (0,)
+    requests = [
+        text_request([Texts(["a", "bb"]), Texts(["bb", "dddd"])]),
+        text_request([Texts(["dddd", "ccc"])]),
+    ]
+    work = find_work([*requests, text_request([Texts(["a"])])], store)
+    assert [work.shown(i) for i in range(len(work))] == ["dddd", "ccc", "bb"]
+    assert [needs.tolist() for needs in work.needs] == [[0, 2], [0, 1], []]
+    assert work.first.tolist() == [2, 1, 0]
+    assert work.characters.tolist() == [4, 3, 2]
+    assert [[work.finished(r, whole) for whole in range(4)] for r in range(3)] == [
+        [False, False, False, True], [False, False, True, True], [True] * 4,
+    ]  # fmt: skip
+
+
+def test_what_another_run_stored_meanwhile_is_not_encoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "SHARD_TEXTS", 2)
+
+    class Meets(Recorder):
+        def encode(self, texts: Texts) -> np.ndarray:
+            if not self.asked:
+                embed(Recorder(), [Texts(["bb", "a"])], VectorStore(tmp_path))
+            return super().encode(texts)
+
+    model = Meets()
+    (vectors,) = embed(model, [Texts(["a", "bb", "ccc", "dddd"])], VectorStore(tmp_path))
+    assert [list(texts.items) for texts in model.asked] == [["dddd", "ccc"]]
+    assert vectors.gather()[:, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_pairs_of_all_requests_are_sorted_together() -> None:
+    model = Recorder()
+    score_pairs(model, [Pairs(["a"], ["b"]), Pairs(["aaaa", "aa"], ["b", "bb"])], VectorStore(None, "scores"))
+    assert [list(texts.items) for texts in model.asked] == [["aaaa|b", "aa|bb", "a|b"]]
+
+
+def test_vectors_of_two_lengths_are_refused() -> None:
+    class Uneven(Recorder):
+        def encode(self, texts: Texts) -> np.ndarray:
+            return np.ones((len(texts), 2 + bool(texts.prompt)), dtype=np.float32)
+
+    with pytest.raises(ModelError, match="different lengths"):
+        embed(Uneven(), [Texts(["px"], prompt="p"), Texts(["y"])], VectorStore(None))

@@ -7,32 +7,66 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.models import load_model
-from harness.models.batching import padded_widths, token_batches
+from harness.errors import ModelError
+from harness.models import load_model, runtime
+from harness.models.batching import Pace, batch_end, padded_widths
 from harness.types import Pairs, Texts
 
 
-def test_widest_first_one_width_a_batch_within_budget() -> None:
-    batches = [(rows.tolist(), width) for rows, width in token_batches([3, 70, 3, 75, 3, 80], 160)]
-    assert batches == [([1, 3], 80), ([5], 80), ([0, 2, 4], 3)]
+def batches(lengths: list[int], budget: int, *, equal: bool) -> list[list[int]]:
+    widths = np.sort(padded_widths(lengths) if equal else np.array(lengths))[::-1]
+    found, start = [], 0
+    while start < len(widths):
+        stop = batch_end(widths, start, budget, equal=equal)
+        found.append(widths[start:stop].tolist())
+        start = stop
+    return found
+
+
+def test_batches_of_one_width_or_of_neighbours() -> None:
+    lengths = [3, 70, 3, 75, 3, 72]
+    assert batches(lengths, 150, equal=True) == [[80], [72, 72], [3, 3, 3]]
+    assert batches(lengths, 150, equal=False) == [[75, 72], [70, 3], [3, 3]]
 
 
 @pytest.mark.parametrize("budget", [1, 7, 64, 10_000])
-def test_every_text_once(budget: int) -> None:
-    lengths = np.random.default_rng(3).integers(0, 300, size=200)
-    batches = list(token_batches(lengths, budget))
-    assert sorted(np.concatenate([rows for rows, _ in batches]).tolist()) == list(range(200))
-    for rows, width in batches:
-        assert len(rows) == 1 or width * len(rows) <= budget
-        assert set(padded_widths(lengths[rows]).tolist()) == {width}
-    widths = [width for _, width in batches]
-    assert widths == sorted(widths, reverse=True)
+@pytest.mark.parametrize("equal", [True, False])
+def test_every_text_once_and_within_budget(budget: int, equal: bool) -> None:
+    lengths = np.random.default_rng(3).integers(1, 300, size=200).tolist()
+    found = batches(lengths, budget, equal=equal)
+    assert sorted(width for batch in found for width in batch) == sorted(
+        padded_widths(lengths).tolist() if equal else lengths
+    )
+    for batch in found:
+        assert len(batch) == 1 or batch[0] * len(batch) <= budget
+        assert not equal or len(set(batch)) == 1
 
 
-def test_edges() -> None:
-    assert list(token_batches([], 10)) == []
-    assert [(rows.tolist(), width) for rows, width in token_batches([50], 10)] == [([0], 52)]
-    assert padded_widths([0, 1, 5, 48, 49, 64, 65, 250]).tolist() == [1, 1, 5, 48, 52, 64, 80, 256]
+def test_widths() -> None:
+    assert padded_widths([0, 1, 5, 48, 64, 65, 250]).tolist() == [1, 1, 5, 48, 64, 72, 256]
+
+
+def test_the_pace_takes_the_fastest_budget() -> None:
+    pace = Pace([10, 20, 40])
+    asked = []
+    while not pace.settled:
+        asked.append(pace.budget)
+        pace.took(3, 1e-9)  # a remainder tells nothing
+        pace.took(pace.budget, {10: 0.1, 20: 0.15, 40: 0.35}[pace.budget])
+    assert asked == [10] * 3 + [20] * 3 + [40] * 3
+    assert pace.budget == 20
+
+
+def test_the_pace_stops_at_slow_batches_and_at_small_gains() -> None:
+    slow = Pace([10, 20])
+    slow.took(10, 1.5)
+    assert (slow.settled, slow.budget) == (True, 10)
+    alike = Pace([10, 20])
+    for _ in range(6):
+        alike.took(alike.budget, alike.budget * (0.01 if alike.budget == 10 else 0.0099))
+    assert (alike.settled, alike.budget) == (True, 10)
+    assert Pace([100]).settled
+    assert Pace([10, 20]).halve() == 5
 
 
 @pytest.mark.parametrize("name", ["bi", "minilm"])
@@ -54,3 +88,44 @@ def test_a_pair_score_moves_by_float_noise_at_most(cross: Path, tmp_path: Path) 
     left = [f"{'the red planet ' * (i % 5)}{i}" for i in range(40)]
     whole = model.score(Pairs(left, left[::-1]))
     np.testing.assert_allclose(model.score(Pairs(left[:3], left[::-1][:3])), whole[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried"), MemoryError()])
+def test_out_of_memory_halves_the_batch_once_and_for_all(
+    bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    texts = Texts([f"the red planet number {i}" for i in range(64)])
+    whole = load_model(str(bi), cache=tmp_path).encode(texts)
+    model = load_model(str(bi), cache=tmp_path, batch_tokens=512)
+    sizes: list[int] = []
+    forward = runtime._forward
+
+    def small_memory(own: object, tokens: object, batch: np.ndarray, width: int, answer: object) -> object:
+        sizes.append(len(batch) * width)
+        if sizes[-1] > 100:
+            raise error
+        return forward(own, tokens, batch, width, answer)
+
+    monkeypatch.setattr(runtime, "_forward", small_memory)
+    said: list[str] = []
+    found = model.answer(model.prepare([texts]), np.arange(64), said.append)
+    np.testing.assert_array_equal(found, whole)
+    assert said == ["out of memory with 512 tokens a batch: going on with smaller ones, same scores"]
+    refused = sum(size > 100 for size in sizes)
+    model.encode(texts)
+    assert refused == sum(size > 100 for size in sizes)
+
+
+def test_a_text_that_no_memory_holds_and_errors_of_other_kinds(
+    bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> object:
+        raise problem
+
+    monkeypatch.setattr(runtime, "_forward", fails)
+    problem: Exception = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+    with pytest.raises(ModelError, match=r"one text of \d+ tokens does not fit"):
+        load_model(str(bi), cache=tmp_path).encode(Texts(["the red planet"]))
+    problem = RuntimeError("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        load_model(str(bi), cache=tmp_path).encode(Texts(["the red planet"]))
