@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := all-MiniLM-L6-v2 bm25 char-ngram
 
-.PHONY: setup eval test check leaderboard references card clean
+.PHONY: setup eval test check leaderboard references card bench bench-gpu clean
 .DEFAULT_GOAL := eval
 
 setup: $(STAMP)
@@ -48,6 +48,13 @@ references: $(STAMP)
 
 card: $(STAMP)
 	@$(BIN)/harness card '$(MODEL)' $(ARGS)
+
+# Speed and memory against mteb, one Markdown document; ARGS=--quick takes minutes, not an hour.
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: $(STAMP)
+	@$(BIN)/python -m benchmarks gpu $(ARGS)
 
 clean:
 	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -44,15 +45,14 @@ def default_budget() -> int:
 def free_bytes(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int:
     """Memory that can still be had: what the machine has available, or less where a control group says so.
 
+    Where the system says neither, half of the machine's memory.
+
     Args:
         proc, cgroup: where the kernel shows memory and control groups.
-
-    Raises:
-        ConfigError: the kernel does not say; a size has to be given.
     """
     limits = [*_machine(proc), *_unified(proc, cgroup), *_legacy(proc, cgroup)]
     if not limits:
-        raise ConfigError("this system does not say how much memory is free; give a size (--memory 4GB)")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return max(0, min(limits))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.data.examples import (
     SummaryExamples,
     TripletExamples,
 )
+from harness.data.packed import Packed, positions
 from harness.data.rows import Columns, unique_ids
 from harness.errors import DataError
 
@@ -107,14 +108,7 @@ def query_text(text: str | Sequence[Any], instruction: str | None) -> str:
 def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: str | None) -> RankingExamples:
     corpus, queries, judged = parts["corpus"], parts["queries"], parts["qrels"]
     doc_ids = unique_ids(corpus["id"], where["corpus"])
-    titles = corpus.get("title") or [None] * len(doc_ids)
-    if document is None:
-        documents = [document_text(title, text) for title, text in zip(titles, corpus["text"], strict=True)]
-    else:
-        documents = [
-            document.format(title=title or "", text=text).strip()
-            for title, text in zip(titles, corpus["text"], strict=True)
-        ]
+    documents = _documents(corpus, document)
     qrels: dict[str, dict[str, int]] = {}
     for query, doc, grade in zip(judged["query_id"], judged["corpus_id"], judged["score"], strict=True):
         own = qrels.setdefault(str(query), {})
@@ -131,11 +125,8 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
     if not kept:
         raise DataError(f"{where['qrels']}: none of its query ids stands in {where['queries']}")
     names = [name for name, _ in kept]
-    known = set(doc_ids)
-    if not any(doc in known for name in names for doc in qrels[name]):
-        raise DataError(f"{where['qrels']}: none of its document ids stands in {where['corpus']}")
     candidates = parts.get("candidates")
-    listed = None
+    listed: dict[str, list[str]] | None = None
     if candidates is not None:
         listed = {
             name: [str(doc) for doc in docs]
@@ -143,13 +134,32 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
                 unique_ids(candidates["query_id"], where["candidates"]), candidates["corpus_ids"], strict=True
             )
         }
+    judged_docs = {doc for name in names for doc in qrels[name]}
+    known = positions(doc_ids, judged_docs | {doc for docs in (listed or {}).values() for doc in docs})
+    if not judged_docs & known.keys():
+        raise DataError(f"{where['qrels']}: none of its document ids stands in {where['corpus']}")
+    if listed is not None:
         _candidates_exist(listed, known, where["candidates"])
     return RankingExamples(
         names, [text for _, text in kept], doc_ids, documents, {n: qrels[n] for n in names}, listed
     )
 
 
-def _candidates_exist(listed: Mapping[str, Sequence[str]], corpus: set[str], where: str) -> None:
+def _documents(corpus: Columns, template: str | None) -> Sequence[str]:
+    """The texts of the documents; of packed columns, what has been read is let go."""
+    texts = corpus["text"]
+    titles = corpus.get("title") or [None] * len(texts)
+    rows = zip(
+        *(part.drained() if isinstance(part, Packed) else part for part in (titles, texts)), strict=True
+    )
+    if template is None:
+        joined = (document_text(title, text) for title, text in rows)
+    else:
+        joined = (template.format(title=title or "", text=text).strip() for title, text in rows)
+    return Packed(joined) if isinstance(texts, Packed) else list(joined)
+
+
+def _candidates_exist(listed: Mapping[str, Sequence[str]], corpus: Collection[str], where: str) -> None:
     for number, (query, docs) in enumerate(listed.items(), 1):
         for doc in docs:
             if doc not in corpus:

@@ -131,7 +131,8 @@ def load(
     parts: dict[str, Columns] = {}
     for part, path in paths.items():
         _check_hash(folder, path)
-        parts[part] = read_columns(path, FIELDS[part if kind in RANKING else kind], columns)
+        fields = FIELDS[part if kind in RANKING else kind]
+        parts[part] = read_columns(path, fields, columns, packed=part == "corpus")
     return build(kind, parts, {part: str(path) for part, path in paths.items()}, document)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from harness.data.packed import Packed, Packer
 from harness.errors import DataError
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, Sequence[Any]]
 
 
 def _is_str(value: Any) -> bool:
@@ -66,19 +68,22 @@ def _is_turns(value: Any) -> bool:
     )
 
 
-def read_columns(path: Path, fields: Mapping[str, str], renames: Mapping[str, str] | None = None) -> Columns:
+def read_columns(
+    path: Path, fields: Mapping[str, str], renames: Mapping[str, str] | None = None, *, packed: bool = False
+) -> Columns:
     """Read a `.jsonl` or `.parquet` file into checked columns.
 
     Args:
         fields: field name to a key of CHECKS; a field whose name ends in "?" may be absent.
         renames: field name to the file's own column name, where they differ.
+        packed: as in `check_columns`.
 
     Raises:
         DataError: unreadable file, no rows, a missing field or a value of the wrong type (file and line).
     """
     unit = "line" if path.suffix == ".jsonl" else "row"
     rows = _jsonl(path) if path.suffix == ".jsonl" else _parquet(path)
-    return check_columns(rows, fields, renames, where=str(path), unit=unit)
+    return check_columns(rows, fields, renames, where=str(path), unit=unit, packed=packed)
 
 
 def check_columns(
@@ -88,36 +93,50 @@ def check_columns(
     *,
     where: str,
     unit: str = "row",
+    packed: bool = False,
 ) -> Columns:
-    """Turn numbered rows into columns, checking each value; `where` names the source in messages."""
+    """Turn numbered rows into columns, checking each value.
+
+    Args:
+        where: names the source in messages.
+        packed: keep the columns as `Packed` strings, null as an empty one: for rows by the million.
+
+    Raises:
+        DataError: no rows, a missing field or a value of the wrong type.
+    """
     renames = renames or {}
     wanted = [
         (f.rstrip("?"), renames.get(f.rstrip("?"), f.rstrip("?")), t, f.endswith("?"))
         for f, t in fields.items()
     ]
-    columns: Columns = {name: [] for name, *_ in wanted}
+    columns: dict[str, list[Any] | Packer] = {name: Packer() if packed else [] for name, *_ in wanted}
+    present: set[str] = set()
     count = 0
     for number, row in rows:
         count += 1
         for name, source, kind, optional in wanted:
             value = row.get(source)
             if value is None and source not in row and not optional:
-                present = ", ".join(sorted(row)) or "nothing"
-                raise DataError(f"{where}, {unit} {number}: no field {source!r} (there is: {present})")
+                there = ", ".join(sorted(row)) or "nothing"
+                raise DataError(f"{where}, {unit} {number}: no field {source!r} (there is: {there})")
             if not (value is None and optional) and not CHECKS[kind](value):
                 shown = repr(value) if len(repr(value)) < 60 else repr(value)[:57] + "..."
                 raise DataError(f"{where}, {unit} {number}: {source!r} must be {kind}, not {shown}")
+            if value is not None:
+                present.add(name)
             columns[name].append(value)
     if not count:
         raise DataError(f"{where}: no rows; an empty split cannot be scored")
-    for name, _, _, optional in wanted:
-        if optional and all(value is None for value in columns[name]):
-            del columns[name]
-    return columns
+    kept = {name: columns[name] for name, _, _, optional in wanted if name in present or not optional}
+    return {name: part.packed() if isinstance(part, Packer) else part for name, part in kept.items()}
 
 
-def unique_ids(ids: Sequence[Any], where: str, unit: str = "row") -> list[str]:
+def unique_ids(ids: Sequence[Any], where: str, unit: str = "row") -> Sequence[str]:
     """Ids as strings; a duplicate is an error that names both places."""
+    if isinstance(ids, Packed):
+        marks = np.sort(np.fromiter(map(hash, ids.raw()), np.int64, len(ids)))
+        if (marks[1:] != marks[:-1]).all():
+            return ids
     seen: dict[str, int] = {}
     for number, raw in enumerate(ids, 1):
         name = str(raw)
@@ -152,11 +171,13 @@ def _parquet(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        # A page at a time: a reader left to itself holds the whole file.
+        file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
         number = 0
-        for batch in file.iter_batches(batch_size=8192):
+        for batch in file.iter_batches(batch_size=4096, use_threads=False):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
+        pa.default_memory_pool().release_unused()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error})") from error

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from harness.data.examples import RankingExamples
+from harness.data.packed import positions
 from harness.errors import DataError
-from harness.kinds._ranking_runs import Qrels, Run, best_of_groups, positions
+from harness.kinds._ranking_runs import Qrels, Run, best_of_groups
 from harness.metrics.ranking import Float64, paired_accuracy, rank_score, robustness_at_10
 from harness.types import Int64
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.data.examples import RankingExamples
+from harness.data.packed import arrow_strings, positions
 from harness.errors import DataError
 from harness.types import Float32, Int64
 
 Candidates = Mapping[str, Sequence[str]]
+Positions = npt.NDArray[np.integer[Any]]
 Qrels = Sequence[Mapping[str, int]]
+
+_CELLS = 2**18  # ranked documents that judged ones are compared with at a time
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,12 @@ class Run:
     """Lists in canonical order: score descending, then document id descending.
 
     Attributes:
-        docs: int64 [m] corpus positions of all lists end to end.
+        docs: integers [m], corpus positions of all lists end to end.
         scores: float32 [m].
         offsets: int64 [lists + 1]; list i is docs[offsets[i]:offsets[i + 1]].
     """
 
-    docs: Int64
+    docs: Positions
     scores: Float32
     offsets: Int64
 
@@ -80,9 +85,24 @@ def listed(examples: RankingExamples, candidates: Candidates) -> Listed:
     return Listed(queries, found, np.unique(found))
 
 
-def positions(doc_ids: Sequence[str], wanted: set[str]) -> dict[str, int]:
-    """Corpus positions of the wanted ids alone: a dictionary of all would outweigh a large corpus."""
-    return {doc: place for place, doc in enumerate(doc_ids) if doc in wanted}
+@dataclass(frozen=True)
+class Judged:
+    """Judged documents that the corpus has.
+
+    Attributes:
+        queries: int64 [pairs] places in a list of queries, ascending.
+        docs: int64 [pairs] corpus positions.
+        grades: int32 [pairs].
+    """
+
+    queries: Int64
+    docs: Int64
+    grades: npt.NDArray[np.int32]
+
+    def of(self, start: int, stop: int) -> Judged:
+        """Those of the queries `start` to `stop`, counted from `start`."""
+        part = slice(*np.searchsorted(self.queries, [start, stop]))
+        return Judged(self.queries[part] - start, self.docs[part], self.grades[part])
 
 
 def descending_places(doc_ids: Sequence[str]) -> Int64:
@@ -93,24 +113,26 @@ def descending_places(doc_ids: Sequence[str]) -> Int64:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ids = pa.array(doc_ids if isinstance(doc_ids, list) else list(doc_ids), pa.large_string())
-    order = pc.array_sort_indices(ids, order="descending")
-    ranked = ids.take(order)
-    twice = pc.indices_nonzero(pc.equal(ranked.slice(1), ranked.slice(0, max(0, len(ids) - 1))))
+    own = {"memory_pool": pa.system_memory_pool()}  # which gives back what it took
+    ids = arrow_strings(doc_ids)
+    order = pc.array_sort_indices(ids, order="descending", **own)
+    ranked = pc.take(ids, order, **own)
+    equal = pc.equal(ranked.slice(1), ranked.slice(0, max(0, len(ids) - 1)), **own)
+    twice = np.flatnonzero(equal.to_numpy(zero_copy_only=False))
     if len(twice):
-        raise DataError(f"document id {ranked[twice[0].as_py()].as_py()!r} stands twice in the corpus")
+        raise DataError(f"document id {ranked[int(twice[0])].as_py()!r} stands twice in the corpus")
     places = np.empty(len(ids), dtype=np.int64)
     places[order.to_numpy(zero_copy_only=False)] = np.arange(len(ids))
     return places
 
 
-def rectangular(docs: Int64, scores: Float32) -> Run:
+def rectangular(docs: Positions, scores: Float32) -> Run:
     """A run from arrays [lists, k] that already stand in canonical order."""
     return Run(docs.ravel(), scores.ravel(), np.arange(len(docs) + 1, dtype=np.int64) * docs.shape[1])
 
 
 def ranked(
-    lists: Int64, docs: Int64, scores: Float32, count: int, places: Int64, k: int | None = None
+    lists: Int64, docs: Positions, scores: Float32, count: int, places: Int64, k: int | None = None
 ) -> Run:
     """A run of `count` lists from entries in any order, cut at the best k where k is given."""
     single = np.asarray(scores, dtype=np.float32)  # trec_eval compares no finer
@@ -124,16 +146,31 @@ def keep(run: Run, mask: npt.NDArray[np.bool_]) -> Run:
     return Run(run.docs[mask], run.scores[mask], _offsets(run.lists()[mask], len(run)))
 
 
-def without_own_id(run: Run, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Run:
-    """Drop from each list the document whose id is the query's (`ignore_identical_ids`)."""
-    position = positions(doc_ids, set(query_ids))
-    own = np.array([position.get(name, -1) for name in query_ids], dtype=np.int64)
-    return keep(run, run.docs != own[run.lists()])
+def without(run: Run, unwanted: Int64) -> Run:
+    """Drop from each list one document, [lists], or none where it is -1."""
+    return keep(run, run.docs != unwanted[run.lists()])
 
 
 def without_first(run: Run) -> Run:
     """Drop the best document of each list (`skip_first_result`)."""
     return keep(run, _rank(run) > 0)
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """The lists of several runs, one after the other."""
+    lengths = np.concatenate([np.diff(run.offsets) for run in runs])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Run(np.concatenate([r.docs for r in runs]), np.concatenate([r.scores for r in runs]), offsets)
+
+
+def split(runs: Iterable[Run], size: int) -> Iterator[Run]:
+    """The same lists, at most `size` at a time."""
+    for run in runs:
+        for start in range(0, len(run), size):
+            ends = run.offsets[start : start + size + 1]
+            part = slice(int(ends[0]), int(ends[-1]))
+            yield Run(run.docs[part], run.scores[part], ends - ends[0])
+        del run  # before the next is made
 
 
 def best_of_groups(run: Run, groups: Int64, count: int, places: Int64) -> Run:
@@ -150,23 +187,40 @@ def best_of_groups(run: Run, groups: Int64, count: int, places: Int64) -> Run:
     return ranked(lists[best], docs[best], scores[best], count, places)
 
 
-def grades(run: Run, qrels: Qrels, doc_ids: Sequence[str], width: int) -> npt.NDArray[np.int32]:
-    """Grade of each ranked document, int32 [lists, width]: 0 where not judged or beyond the list's end."""
-    position = positions(doc_ids, {doc for judged in qrels for doc in judged})
+def judged(qrels: Qrels, doc_ids: Sequence[str]) -> Judged:
+    """The judged documents that the corpus has, query by query."""
+    position = positions(doc_ids, {doc for own in qrels for doc in own})
     known = [
-        (i * len(doc_ids) + position[doc], int(grade))
-        for i, judged in enumerate(qrels)
-        for doc, grade in judged.items()
+        (query, position[doc], int(grade))
+        for query, own in enumerate(qrels)
+        for doc, grade in own.items()
         if doc in position
     ]
-    table = np.array(sorted(known), dtype=np.int64).reshape(-1, 2)
-    inside = keep(run, _rank(run) < width)
-    entries = inside.lists() * len(doc_ids) + inside.docs
-    at = np.searchsorted(table[:, 0], entries)
-    at[at == len(table)] = 0
+    table = np.array(known, dtype=np.int64).reshape(-1, 3)
+    return Judged(table[:, 0], table[:, 1], table[:, 2].astype(np.int32))
+
+
+def grades(run: Run, pairs: Judged, width: int) -> npt.NDArray[np.int32]:
+    """Grade of each ranked document, int32 [lists, width]: 0 where not judged or beyond the list's end."""
     out = np.zeros((len(run), width), dtype=np.int32)
-    if len(table):
-        out[inside.lists(), _rank(inside)] = np.where(table[at, 0] == entries, table[at, 1], 0)
+    lengths = np.minimum(np.diff(run.offsets), width)
+    depth = int(lengths.max(initial=0))
+    if not depth:
+        return out
+    even = bool((np.diff(run.offsets) == run.offsets[1]).all())
+    table = run.docs.reshape(len(run), -1) if even else None
+    step = max(1, _CELLS // depth)
+    for start in range(0, len(pairs.docs), step):
+        part = slice(start, start + step)
+        lists = pairs.queries[part]
+        if table is not None:
+            ranked_docs = table[lists, :depth]
+        else:
+            inside = np.arange(depth) < lengths[lists][:, None]
+            at = np.where(inside, run.offsets[lists][:, None] + np.arange(depth), 0)
+            ranked_docs = np.where(inside, run.docs[at], -1)
+        pair, rank = np.nonzero(ranked_docs == pairs.docs[part, None].astype(ranked_docs.dtype))
+        out[lists[pair], rank] = pairs.grades[part][pair]
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from harness.data.examples import RankingExamples
 from harness.errors import ConfigError, DataError, UnknownNameError
 from harness.kinds import SCORERS
 from harness.kinds._ranking_extra import EXTRAS, SINGLE, halves, over_subqueries, p_mrr_of_queries
-from harness.kinds._ranking_runs import Qrels, Run, grades, ideal
-from harness.metrics.ranking import CONFIDENCES, Float64, confidence, level_scores, nauc, recall_cap, trec
+from harness.kinds._ranking_runs import Judged, Qrels, Run, grades, ideal, joined, judged, split
+from harness.metrics.ranking import CONFIDENCES, Float64, confidence, level_scores, naucs, recall_cap, trec
 from harness.types import Int64
 
 Settings = Mapping[str, Any]
 
 _SUBQUERIES, _P_MRR = "max_over_subqueries", "p_mrr"
+_AT_ONCE = 2048  # lists that are graded together
 _ROUNDED = ("ndcg_at_", "map_at_", "recall_at_", "precision_at_", "hit_rate_at_", "accuracy")
 
 
@@ -36,20 +37,37 @@ def complete(settings: Settings) -> dict[str, Any]:
     return full
 
 
-def make_samples(examples: RankingExamples, run: Run, places: Int64, settings: Settings) -> pa.Table:
+def make_samples(
+    examples: RankingExamples, runs: Iterable[Run], places: Int64, settings: Settings
+) -> pa.Table:
     """One row a query: `group`, `query_id`, each measure at each k, confidences, counts.
 
     `group` is empty for the task's own queries; extras add rows: `max_over_subqueries` (one a base
     query, the same columns) and `p_mrr` (one a base query, column `p_mrr` alone, the others null).
+
+    Args:
+        runs: the lists of the queries in their order, some at a time; kept only where an extra needs all.
     """
     settings = complete(settings)
     qrels = [examples.qrels[name] for name in examples.query_ids]
-    tables = [_rows("", examples.query_ids, run, qrels, examples.doc_ids, settings)]
+    known = judged(qrels, examples.doc_ids)
+    tables: list[pa.Table] = []
+    kept: list[Run] = []
+    start = 0
+    for run in split(runs, _AT_ONCE):
+        part = slice(start, start + len(run))
+        pairs = known.of(part.start, part.stop)
+        tables.append(_rows("", examples.query_ids[part], run, qrels[part], pairs, settings))
+        start = part.stop
+        if {_SUBQUERIES, _P_MRR} & set(settings["extra"]):
+            kept.append(run)
+        del run  # before the next is made
     if _SUBQUERIES in settings["extra"]:
-        bases, merged, base_qrels = over_subqueries(examples, run, places)
-        tables.append(_rows(_SUBQUERIES, bases, merged, base_qrels, examples.doc_ids, settings))
+        bases, merged, base_qrels = over_subqueries(examples, joined(kept), places)
+        pairs = judged(base_qrels, examples.doc_ids)
+        tables.append(_rows(_SUBQUERIES, bases, merged, base_qrels, pairs, settings))
     if _P_MRR in settings["extra"]:
-        values = p_mrr_of_queries(examples, run)
+        values = p_mrr_of_queries(examples, joined(kept))
         columns = {"group": [_P_MRR] * len(values), "query_id": list(values), _P_MRR: list(values.values())}
         schema = pa.schema([("group", pa.string()), ("query_id", pa.string()), (_P_MRR, pa.float64())])
         tables.append(pa.table(columns, schema=schema))
@@ -106,12 +124,12 @@ def reported(name: str, value: float) -> float:
 
 
 def _rows(
-    group: str, names: Sequence[str], run: Run, qrels: Qrels, doc_ids: Sequence[str], settings: Settings
+    group: str, names: Sequence[str], run: Run, qrels: Qrels, pairs: Judged, settings: Settings
 ) -> pa.Table:
     k_values = settings["k_values"]
     best, num_relevant = ideal(qrels, max(k_values))
     lengths = np.diff(run.offsets)
-    measures = trec(grades(run, qrels, doc_ids, max(k_values)), lengths, best, num_relevant, k_values)
+    measures = trec(grades(run, pairs, max(k_values)), lengths, best, num_relevant, k_values)
     columns: dict[str, Any] = {
         "group": pa.array([group] * len(names), pa.string()),
         "query_id": pa.array(list(names), pa.string()),
@@ -145,14 +163,13 @@ def _means(columns: Mapping[str, Any], k_values: Sequence[int]) -> tuple[dict[st
         exact |= {f"{measure}_at_{k}": sum(columns[f"{measure}_at_{k}"].tolist()) / count for k in k_values}
         if measure == "recall" and 1 in k_values:
             exact["accuracy"] = exact["recall_at_1"]
-    for measure in ("ndcg", "map", "recall", "precision", "mrr"):
-        for k in k_values:
-            for kind in CONFIDENCES:
-                value = nauc(columns[f"confidence_{kind}"], columns[f"{measure}_at_{k}"])
-                if value is None:
-                    undefined[f"nauc_{measure}_at_{k}_{kind}"] = "all queries score alike"
-                else:
-                    exact[f"nauc_{measure}_at_{k}_{kind}"] = value
+    names = [f"{m}_at_{k}" for m in ("ndcg", "map", "recall", "precision", "mrr") for k in k_values]
+    confidences = {kind: columns[f"confidence_{kind}"] for kind in CONFIDENCES}
+    for (metric, kind), value in naucs(confidences, {name: columns[name] for name in names}).items():
+        if value is None:
+            undefined[f"nauc_{metric}_{kind}"] = "all queries score alike"
+        else:
+            exact[f"nauc_{metric}_{kind}"] = value
     return exact, undefined
 
 

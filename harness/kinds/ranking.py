@@ -1,17 +1,20 @@
 """retrieval, reranking and instruction_reranking, scorer `trec`: trec_eval's measures as mteb reports them.
 
-Settings beside the scorer's defaults: `similarity` (cosine, dot, euclidean), `main`, and `first_stage`, a
-mapping of query id to document ids that stands in for candidates where a task has none of its own.
+Settings beside the scorer's defaults: `similarity` (cosine, dot, euclidean), `main`, `memory` (bytes that a
+search may hold; changes no figure) and `first_stage`, a mapping of query id to document ids that stands in
+for candidates where a task has none of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 
 from harness.data.examples import RankingExamples
+from harness.data.packed import positions
 from harness.errors import DataError, ModelError, NonFiniteError, UnknownNameError
 from harness.kinds._ranking_runs import (
     Candidates,
@@ -21,11 +24,11 @@ from harness.kinds._ranking_runs import (
     listed,
     ranked,
     rectangular,
+    without,
     without_first,
-    without_own_id,
 )
 from harness.kinds._ranking_samples import complete, details_from, make_samples, metrics_from, reported
-from harness.metrics.topk import candidate_scores, top_k
+from harness.metrics.topk import candidate_scores, search
 from harness.types import Float32, Int64, Pairs, Scores, Texts, Vectors
 
 __all__ = ["metrics_from", "needs", "pairs", "score", "score_pairs", "score_search"]
@@ -68,13 +71,13 @@ def score(examples: RankingExamples, vectors: Mapping[str, Vectors], settings: S
             f"{len(vectors['queries'])} query and {len(documents)} document vectors for "
             f"{len(examples.query_ids)} queries and {due} documents"
         )
-    queries, similarity = vectors["queries"].gather(), settings["similarity"]
+    queries, similarity, k = vectors["queries"], settings["similarity"], settings["top_k"]
     if pool is None:
-        run = rectangular(*top_k(queries, documents, settings["top_k"], similarity, places))
-    else:
-        found = candidate_scores(queries, documents, pool.queries, pool.local, similarity)
-        run = ranked(pool.queries, pool.docs, found, len(queries), places, settings["top_k"])
-    return _finish(examples, run, places, settings)
+        found = search(queries, documents, k, similarity, places, settings.get("memory"))
+        return _finish(examples, starmap(rectangular, found), places, settings)
+    scores = candidate_scores(queries.gather(), documents, pool.queries, pool.local, similarity)
+    run = ranked(pool.queries, pool.docs, scores, len(queries), places, k)
+    return _finish(examples, [run], places, settings)
 
 
 def pairs(examples: RankingExamples, settings: Settings) -> Pairs:
@@ -100,7 +103,7 @@ def score_pairs(examples: RankingExamples, scores: Float32, settings: Settings) 
         query, doc = examples.query_ids[pool.queries[bad[0]]], examples.doc_ids[pool.docs[bad[0]]]
         raise NonFiniteError(f"the score of query {query!r} with document {doc!r} is {scores[bad[0]]}")
     run = ranked(pool.queries, pool.docs, scores, len(examples.query_ids), places)
-    return _finish(examples, run, places, settings)
+    return _finish(examples, [run], places, settings)
 
 
 def score_search(examples: RankingExamples, search: Search, settings: Settings) -> Scores:
@@ -136,7 +139,7 @@ def score_search(examples: RankingExamples, search: Search, settings: Settings) 
         )
     lists, docs, values = (np.concatenate(part) for part in zip(*entries, strict=True))
     run = ranked(lists, docs, values, len(examples.query_ids), places, settings["top_k"])
-    return _finish(examples, run, places, settings)
+    return _finish(examples, [run], places, settings)
 
 
 def _check_found(found: Int64, scores: Float32, queries: int, documents: int) -> None:
@@ -152,12 +155,8 @@ def _check_found(found: Int64, scores: Float32, queries: int, documents: int) ->
         raise ModelError("the searcher answered a document twice for one query")
 
 
-def _finish(examples: RankingExamples, run: Run, places: Int64, settings: Settings) -> Scores:
-    if settings["ignore_identical_ids"]:
-        run = without_own_id(run, examples.query_ids, examples.doc_ids)
-    if settings["skip_first_result"]:
-        run = without_first(run)
-    samples = make_samples(examples, run, places, settings)
+def _finish(examples: RankingExamples, runs: Iterable[Run], places: Int64, settings: Settings) -> Scores:
+    samples = make_samples(examples, _trimmed(examples, runs, settings), places, settings)
     exact, undefined = metrics_from(samples, settings)
     main = settings.get("main") or "ndcg_at_10"
     if main in undefined:
@@ -169,6 +168,21 @@ def _finish(examples: RankingExamples, run: Run, places: Int64, settings: Settin
     if settings.get("first_stage") is not None and examples.candidates is None:
         details["first_stage_recall"] = exact[f"recall_at_{max(settings['k_values'])}"]
     return Scores(main, metrics, exact, samples, undefined, details)
+
+
+def _trimmed(examples: RankingExamples, runs: Iterable[Run], settings: Settings) -> Iterator[Run]:
+    """The lists without what the task leaves out of them."""
+    own = np.full(len(examples.query_ids), -1, dtype=np.int64)
+    if settings["ignore_identical_ids"]:
+        position = positions(examples.doc_ids, set(examples.query_ids))
+        own = np.array([position.get(name, -1) for name in examples.query_ids], dtype=np.int64)
+    start = 0
+    for run in runs:
+        unwanted = own[start : start + len(run)]
+        start += len(run)
+        lists = without(run, unwanted) if settings["ignore_identical_ids"] else run
+        yield without_first(lists) if settings["skip_first_result"] else lists
+        del run, lists  # before the next are made
 
 
 def _pool(examples: RankingExamples, settings: Settings) -> Listed | None:
@@ -206,4 +220,7 @@ def _check(examples: RankingExamples) -> None:
 
 
 def _take(texts: Sequence[str], index: Int64) -> list[str]:
-    return [texts[i] for i in index.tolist()]
+    """The texts at places; one that is asked for often is one string all the same."""
+    distinct, place = np.unique(index, return_inverse=True)
+    own = [texts[i] for i in distinct.tolist()]
+    return [own[i] for i in place.tolist()]

@@ -7,7 +7,8 @@ descending). Reference: trec_eval 9 through pytrec_eval, and mteb 2.26.24 where 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ Grades = npt.NDArray[np.integer]
 MEASURES: tuple[str, ...] = ("ndcg", "map", "recall", "precision", "hit_rate", "mrr")
 CONFIDENCES: tuple[str, ...] = ("max", "std", "diff1")
 
-_ROWS = 2048  # queries at a time: bounds the float64 temporaries
+_ROWS = 128  # queries at a time: bounds the float64 temporaries
 _RATES: Float64 = np.linspace(0, 1, 11)[:-1]
 
 
@@ -43,31 +44,25 @@ def trec(
         num_relevant: [q] how many judged documents have a positive grade.
         k_values: cut-offs.
     """
-    out = {f"{m}_at_{k}": np.zeros(len(grades)) for m in MEASURES for k in k_values}
     depth = max(k_values)
-    for start in range(0, len(grades), _ROWS):
-        part = slice(start, start + _ROWS)
-        ranked = np.clip(grades[part, :depth], 0, None).astype(np.float64)
-        ranked[np.arange(ranked.shape[1]) >= lengths[part, None]] = 0
-        columns = _at_each_k(ranked, ideal[part, :depth].astype(np.float64), num_relevant[part], k_values)
-        for name, values in columns.items():
-            out[name][part] = values
-    return out
-
-
-def _at_each_k(
-    ranked: Float64, ideal: Float64, num_relevant: Int64, k_values: Sequence[int]
-) -> dict[str, Float64]:
-    hit = ranked > 0
-    hits: Float64 = np.cumsum(hit, axis=1, dtype=np.float64)
-    found = hits * hit / np.arange(1, ranked.shape[1] + 1)  # precision at the rank of each relevant one
-    first = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, 0) if hit.shape[1] else num_relevant * 0
-    dcg, best_dcg, precisions = (np.cumsum(x, axis=1) for x in (_gains(ranked), _gains(ideal), found))
+    ranked = grades[:, :depth]
+    row, rank = np.nonzero((ranked > 0) & (np.arange(ranked.shape[1]) < lengths[:, None]))
+    nth = np.arange(len(row)) - np.searchsorted(row, row) + 1  # so many relevant ones down to this rank
+    gains = ranked[row, rank] / _discounts(depth)[rank]
+    best = _gains(ideal[:, :depth])
+    first = np.zeros(len(grades))
+    first[row[nth == 1]] = rank[nth == 1] + 1
     out: dict[str, Float64] = {}
     for k in k_values:
-        count = _column(hits, k)
-        out[f"ndcg_at_{k}"] = _ratio(_column(dcg, k), _column(best_dcg, k))
-        out[f"map_at_{k}"] = _ratio(_column(precisions, k), num_relevant)
+        above = rank < k
+        here = row[above]
+        # Sums run down the ranks, as trec_eval's: another order would end in other bits.
+        count, dcg, precisions = (
+            np.bincount(here, weights, minlength=len(grades))
+            for weights in (None, gains[above], (nth / (rank + 1))[above])
+        )
+        out[f"ndcg_at_{k}"] = _ratio(dcg, _column(best, k))
+        out[f"map_at_{k}"] = _ratio(precisions, num_relevant)
         out[f"recall_at_{k}"] = _ratio(count, num_relevant)
         out[f"precision_at_{k}"] = count / k
         out[f"hit_rate_at_{k}"] = (count > 0).astype(np.float64)
@@ -75,10 +70,15 @@ def _at_each_k(
     return out
 
 
-def _gains(grades: Float64) -> Float64:
+def _gains(ideal: Grades) -> Float64:
+    """Running sums of the discounted grades, rank by rank."""
+    out: Float64 = np.cumsum(ideal / _discounts(ideal.shape[1]), axis=1)
+    return out
+
+
+def _discounts(depth: int) -> Float64:
     # The C library's log2, as trec_eval: numpy's own may differ in the last bit.
-    gains: Float64 = grades / [math.log2(rank + 1) for rank in range(1, grades.shape[1] + 1)]
-    return gains
+    return np.array([math.log2(rank + 1) for rank in range(1, depth + 1)])
 
 
 def _column(running: Float64, k: int) -> Float64:
@@ -123,20 +123,45 @@ def nauc(confidence: Float64, metric: Float64) -> float | None:
     Returns:
         The value, or None where the best possible order gains nothing (all queries score alike).
     """
-    oracle = _abstention_curve(metric, metric)
-    area, best = (float(np.trapezoid(c, _RATES)) for c in (_abstention_curve(confidence, metric), oracle))
-    flat = float(oracle[0] * (_RATES[-1] - _RATES[0]))
-    return None if best == flat else (area - flat) / (best - flat)
+    return naucs({"": confidence}, {"": metric})["", ""]
 
 
-def _abstention_curve(confidence: Float64, metric: Float64) -> Float64:
-    order = np.argsort(confidence, kind="stable")
-    ranked = confidence[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    sizes = np.diff(np.concatenate([starts, [len(ranked)]]))
-    expected = np.repeat(np.add.reduceat(metric[order], starts) / sizes, sizes)
-    dropped = [min(round(rate * len(ranked)), len(ranked) - 1) for rate in _RATES]
-    return np.array([expected[drop:].mean() for drop in dropped])
+def naucs(
+    confidences: Mapping[str, Float64], metrics: Mapping[str, Float64]
+) -> dict[tuple[str, str], float | None]:
+    """`nauc` of every metric by every confidence: (metric, confidence) to the value or None."""
+    orders = {name: _Order.of(values) for name, values in confidences.items()}
+    out: dict[tuple[str, str], float | None] = {}
+    for metric, values in metrics.items():
+        oracle = _Order.of(values).curve(values)
+        best, flat = float(np.trapezoid(oracle, _RATES)), float(oracle[0] * (_RATES[-1] - _RATES[0]))
+        for name, order in orders.items():
+            area = float(np.trapezoid(order.curve(values), _RATES))
+            out[metric, name] = None if best == flat else (area - flat) / (best - flat)
+    return out
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Queries by rising confidence: int64 [q]; those of equal confidence from each of `starts` on."""
+
+    order: Int64
+    starts: Int64
+    sizes: Int64
+
+    @classmethod
+    def of(cls, confidence: Float64) -> _Order:
+        order = np.argsort(confidence, kind="stable")
+        ranked = confidence[order]
+        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+        return cls(order, starts, np.diff(np.concatenate([starts, [len(ranked)]])))
+
+    def curve(self, metric: Float64) -> Float64:
+        """Mean of the metric over the queries that are left, at each rate of abstention."""
+        count = len(self.order)
+        expected = np.repeat(np.add.reduceat(metric[self.order], self.starts) / self.sizes, self.sizes)
+        dropped = [min(round(rate * count), count - 1) for rate in _RATES]
+        return np.array([expected[drop:].mean() for drop in dropped])
 
 
 def recall_cap(hits: npt.NDArray[np.number], num_relevant: Int64, k: int) -> Float64:

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data.examples import RankingExamples
+from harness.data.examples import RankingExamples, fingerprint
+from harness.data.packed import Packed
 from harness.errors import ConfigError, DataError, ModelError, NonFiniteError, UnknownNameError
-from harness.kinds import ranking, scorer
+from harness.kinds import _ranking_samples, ranking, scorer
 from harness.types import Vectors
 from tests.kinds.oracle_ranking import Encoder, PairScorer, assert_same, evaluate, task_of
 
@@ -221,6 +222,57 @@ def test_ids_are_removed_after_the_cut():
     )
     assert found.samples["num_retrieved"].to_pylist() == [64] * 12
     assert kept.samples["num_retrieved"].to_pylist() == [63] + [64] * 11
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"ignore_identical_ids": True},
+        {"skip_first_result": True},
+        {"extra": ("max_over_subqueries", "p_mrr", "recall_cap")},
+    ],
+    ids=str,
+)
+def test_lists_may_come_some_at_a_time(more, monkeypatch):
+    examples = examples_of(13, grades=(-1, 4))
+    names = ["a-og", "a-changed", "b-og", "b-changed", "q4", "q5", "s_1", "s_2", "t_1", "t_2", "q10", "q11"]
+    examples = dataclasses.replace(
+        examples,
+        query_ids=names,
+        doc_ids=[names[5], *examples.doc_ids[1:]],
+        qrels=dict(zip(names, examples.qrels.values(), strict=True)),
+    )
+    whole = ours(examples, Encoder(), **more)
+    search = ranking.search
+
+    def in_pieces(*args):
+        for index, scores in search(*args):
+            yield from ((index[at : at + 5], scores[at : at + 5]) for at in range(0, len(index), 5))
+
+    monkeypatch.setattr(ranking, "search", in_pieces)
+    monkeypatch.setattr(_ranking_samples, "_AT_ONCE", 3)
+    parts = ours(examples, Encoder(), **more)
+    assert parts.samples.equals(whole.samples)
+    assert (parts.exact, parts.undefined) == (whole.exact, whole.undefined)
+
+
+def test_memory_moves_no_figure_and_too_little_is_said():
+    examples = examples_of(14, queries=400, documents=300)
+    whole = ours(examples, Encoder())
+    assert ours(examples, Encoder(), memory=2 * 10**7).samples.equals(whole.samples)
+    with pytest.raises(ConfigError, match="are allowed; allow more memory"):
+        ours(examples, Encoder(), memory=10**6)
+
+
+@pytest.mark.parametrize("candidates", [None, (0, 4, 8)])
+def test_packed_texts_and_ids_score_alike(candidates):
+    examples = examples_of(15, candidates=candidates)
+    packed = dataclasses.replace(
+        examples, doc_ids=Packed(examples.doc_ids), documents=Packed(examples.documents)
+    )
+    assert ours(packed, Encoder()).samples.equals(ours(examples, Encoder()).samples)
+    assert fingerprint(packed) == fingerprint(examples)
 
 
 @pytest.mark.parametrize("model", [Encoder(), PairScorer()], ids=["bi", "cross"])

@@ -124,12 +124,13 @@ def test_what_stands_beyond_the_list_is_not_read():
     assert all(np.array_equal(tight[name], padded[name]) for name in tight)
 
 
-def test_blocks_of_queries_do_not_matter(monkeypatch):
+def test_queries_do_not_touch_each_other():
     qrels, run = random_case(5, queries=11)
-    whole = ranking.trec(*arrays(qrels, run), K)
-    monkeypatch.setattr(ranking, "_ROWS", 3)
-    parts = ranking.trec(*arrays(qrels, run), K)
-    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+    parts = arrays(qrels, run)
+    whole = ranking.trec(*parts, K)
+    for row in range(11):
+        alone = ranking.trec(*(part[row : row + 1] for part in parts), K)
+        assert all(alone[name][0] == whole[name][row] for name in whole)
 
 
 def lists_of(seed, lengths):

@@ -1,9 +1,14 @@
+import contextlib
+import threading
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from harness.errors import NonFiniteError, UnknownNameError
-from harness.metrics import topk
-from harness.metrics.topk import candidate_scores, top_k
+from harness.errors import ConfigError, NonFiniteError, UnknownNameError
+from harness.metrics import best, topk
+from harness.metrics.tiles import DOC_TILE, QUERY_TILE, blank, prepared, product, workers
+from harness.metrics.topk import candidate_scores, search, top_k
 from harness.types import Vectors
 
 SIMILARITIES = ("cosine", "dot", "euclidean")
@@ -38,7 +43,7 @@ def test_ties_at_the_cut_are_canonical(queries, documents, dim, k, similarity):
     expected_index, expected = brute(left, right, k, similarity, order)
     assert np.array_equal(index, expected_index)
     assert scores == pytest.approx(expected, abs=1e-6)
-    assert (index.dtype, scores.dtype) == (np.int64, np.float32)
+    assert (index.dtype, scores.dtype) == (np.int32, np.float32)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -71,27 +76,90 @@ def test_equal_texts_tie_exactly(similarity):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-def test_independent_of_block_size_and_of_document_order(similarity, monkeypatch):
-    # Random floats: a last bit that moved with the block or the place would show in the scores.
+def test_independent_of_memory_threads_and_document_order(similarity, monkeypatch):
+    # Random floats: a last bit that moved with the group or the place would show in the scores.
     rng = np.random.default_rng(5)
     left, right = (
-        rng.standard_normal((150, 33), dtype=np.float32),
+        rng.standard_normal((1000, 33), dtype=np.float32),
         rng.standard_normal((9000, 33), dtype=np.float32),
     )
     order = rng.permutation(9000)
     index, scores = top_k(left, Vectors.of(right), 64, similarity, order)
-    for block in (1, 4096, 10**6):
-        again, same = top_k(left, Vectors.of(right), 64, similarity, order, block)
-        assert np.array_equal(again, index)
-        assert np.array_equal(same, scores)
+    documents = Vectors.of(right)
+    monkeypatch.setattr(topk, "_LISTS", 10**8)
+    groups = set()
+    for memory in (6 * 10**6, 65 * 10**5, 10**9):
+        found = list(search(Vectors.of(left), documents, 64, similarity, order, memory))
+        groups.add(len(found))
+        assert np.array_equal(np.concatenate([part for part, _ in found]), index)
+        assert np.array_equal(np.concatenate([part for _, part in found]), scores)
+    assert len(groups) == 3
     shuffled = rng.permutation(9000)
-    again, same = top_k(left, Vectors.of(right[shuffled]), 64, similarity, order[shuffled])
+    with one_thread():
+        again, same = top_k(left, Vectors.of(right[shuffled]), 64, similarity, order[shuffled])
     assert np.array_equal(shuffled[again], index)
     assert np.array_equal(same, scores)
-    monkeypatch.setattr(topk, "_QUERY_GROUP", 96)
-    again, same = top_k(left, Vectors.of(right), 64, similarity, order)
-    assert np.array_equal(again, index)
-    assert np.array_equal(same, scores)
+
+
+@contextlib.contextmanager
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_threads_are_as_they_were():
+    import torch
+
+    before = torch.get_num_threads()
+    seen = []
+    with workers(2) as (pool, count):
+        seen += [pool.submit(torch.get_num_threads).result() for _ in range(3)]
+        assert torch.get_num_threads() == before
+    other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert (seen, count) == ([1, 1, 1, before], min(2, before))
+
+
+def test_what_it_holds_stays_within_the_memory():
+    rng = np.random.default_rng(9)
+    left, right = (Vectors.of(rng.standard_normal((n, 16), dtype=np.float32)) for n in (800, 20000))
+    tracemalloc.start()
+    for found in search(left, right, 1000, "dot", rng.permutation(20000), memory=14 * 10**6):
+        del found
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 10**6 < peak < 14 * 10**6
+
+
+def test_too_little_memory_is_said():
+    vectors = Vectors.of(np.ones((3000, 8), np.float32))
+    with pytest.raises(ConfigError, match=r"takes .* MB beside its vectors, and 100 kB are allowed"):
+        list(search(vectors, vectors, 10, "dot", np.arange(3000), memory=100_000))
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_scores_have_the_bits_of_torchs_functions(similarity):
+    import torch
+
+    rng = np.random.default_rng(3)
+    left, right = (
+        torch.from_numpy(rng.standard_normal((n, 48), dtype=np.float32)) for n in (QUERY_TILE, DOC_TILE)
+    )
+    with one_thread():
+        expected = {
+            "cosine": lambda: torch.nn.functional.normalize(left) @ torch.nn.functional.normalize(right).T,
+            "dot": lambda: left @ right.T,
+            "euclidean": lambda: -torch.cdist(left, right, compute_mode="use_mm_for_euclid_dist"),
+        }[similarity]()
+        a, b = (prepared(x.numpy().copy(), similarity, s) for x, s in ((left, "query"), (right, "document")))
+        assert np.array_equal(product(a, b, similarity, blank()), expected.numpy())
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -120,6 +188,21 @@ def test_candidates_must_be_grouped():
     )
 
 
+@pytest.mark.parametrize("copies", [2, 40, 5000])
+def test_texts_that_stand_many_times(copies):
+    """Of equal texts only the k highest ids can be among the best; none of them is lost or doubled."""
+    rng = np.random.default_rng(8)
+    stored = rng.standard_normal((3, 8), dtype=np.float32)
+    rows = np.concatenate([np.repeat(np.arange(3), copies), rng.integers(0, 3, 50)])
+    order = rng.permutation(len(rows))
+    left = rng.standard_normal((5, 8), dtype=np.float32)
+    index, scores = top_k(left, Vectors((stored,), rows), 100, "dot", order)
+    table = np.take(left @ stored.T, rows, axis=1)
+    for row in range(5):
+        assert np.array_equal(index[row], np.lexsort((order, -table[row]))[:100])
+    assert scores == pytest.approx(np.take_along_axis(table, index, axis=1), abs=1e-6)
+
+
 def test_all_scores_equal_leaves_the_highest_ids():
     order = np.random.default_rng(7).permutation(9000)
     index, scores = top_k(np.ones((2, 3), np.float32), Vectors.of(np.ones((9000, 3))), 5, "dot", order)
@@ -129,9 +212,9 @@ def test_all_scores_equal_leaves_the_highest_ids():
 
 def test_keys_order_as_scores_then_ids_and_give_both_back():
     scores = np.array([-np.inf, -3e38, -1.5, -1e-40, -0.0, 0.0, 1e-40, 2, 3e38, np.inf], np.float32)
-    keys = topk._pack(scores, np.arange(10))
+    keys = best._pack(scores, best.LOW - np.arange(10))
     assert np.argsort(keys).tolist() == [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]  # the two zeros tie: lower place wins
-    again, places = topk._unpack(keys)
+    again, places = best._unpack(keys)
     assert np.array_equal(again, scores)
     assert places.tolist() == list(range(10))
 
