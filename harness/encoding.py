@@ -34,11 +34,13 @@ def encoded_jobs(
         yield from ((number, Encoded()) for number in range(len(jobs)))
         return
     requests = [_request(job) for job in jobs]
-    meter = _Meter.of(run, requests)
+    whole = find_work(requests, run.vectors)
+    meter = _Meter(len(whole), int(whole.characters.sum()))
     for numbers in _together(requests):
         left = list(numbers)
+        known = whole if len(numbers) == len(requests) else None
         try:
-            for number, encoded in _encode(run, jobs, requests, numbers, meter):
+            for number, encoded in _encode(run, jobs, requests, numbers, meter, known):
                 left.remove(number)
                 yield number, encoded
         except HarnessError:
@@ -69,9 +71,14 @@ def _together(requests: Sequence[Request]) -> Iterator[list[int]]:
 
 
 def _encode(
-    run: Run, jobs: Sequence[Job], requests: Sequence[Request], numbers: Sequence[int], meter: _Meter
+    run: Run,
+    jobs: Sequence[Job],
+    requests: Sequence[Request],
+    numbers: Sequence[int],
+    meter: _Meter,
+    known: Work | None = None,
 ) -> Iterator[tuple[int, Encoded]]:
-    work = find_work([requests[number] for number in numbers], run.vectors)
+    work = known if known is not None else find_work([requests[n] for n in numbers], run.vectors)
     waiting = dict(enumerate(numbers))
     names = [f"{jobs[n].task.name} {jobs[n].split}/{jobs[n].subset}" for n in numbers]
     cost, before, since = 0.0, Step(0, 0, 0, 0), time.perf_counter()
@@ -105,11 +112,6 @@ class _Meter:
     characters: int = 0
     tokens: int = 0
     seconds: float = 0.0
-
-    @classmethod
-    def of(cls, run: Run, requests: Sequence[Request]) -> _Meter:
-        work = find_work(requests, run.vectors)
-        return cls(len(work), int(work.characters.sum()))
 
     def add(self, before: Step, step: Step, seconds: float) -> None:
         """Take in one step."""

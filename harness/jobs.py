@@ -9,6 +9,7 @@ from typing import Any
 from harness.data.build import RANKING
 from harness.data.examples import Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
+from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render
@@ -142,7 +143,7 @@ def remarks(job: Job) -> list[str]:
     examples = job.examples
     if not isinstance(examples, RankingExamples):
         return []
-    corpus = set(examples.doc_ids)
+    corpus = positions(examples.doc_ids, {doc for own in examples.qrels.values() for doc in own})
     absent = sum(doc not in corpus for own in examples.qrels.values() for doc in own)
     hopeless = sum(all(grade <= 0 for grade in own.values()) for own in examples.qrels.values())
     listed = examples.candidates

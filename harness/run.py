@@ -13,6 +13,7 @@ from harness.encoding import encoded_jobs
 from harness.engine.vectors import open_vectors
 from harness.errors import HarnessError, together
 from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select
+from harness.memory import default_budget
 from harness.scoring import Encoded, Run, aggregate, finished, placed, shown, standing
 from harness.store import Store
 from harness.suite import Suite
@@ -57,7 +58,8 @@ def evaluate(
     card = model.card
     tasks = select(suite, card, listen)
     vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
-    run = Run(model, store, vectors, force, keep_going, memory, listen)
+    budget = default_budget() if memory is None else memory
+    run = Run(model, store, vectors, force, keep_going, budget, listen)
     wanted = _prepare_all(run, tasks, offline)
     jobs = [item for item in wanted if isinstance(item, Job)]
     for note in card.notes:

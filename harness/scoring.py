@@ -31,7 +31,7 @@ class Run:
     vectors: VectorStore
     force: bool
     keep_going: bool
-    memory: int | None
+    memory: int
     listen: Listener
 
     @property
@@ -148,7 +148,7 @@ def _score(run: Run, job: Job, encoded: Encoded) -> Result:
     started = time.perf_counter()
     module, card = job.task.scorer.load(), run.card
     run.listen(Event("start", job.task.name, f"{job.split}/{job.subset}"))
-    settings = job.settings if run.memory is None else {**job.settings, "memory": run.memory}
+    settings = {**job.settings, "memory": run.memory}
     asked = 0
     if encoded.request is None:
         scores = module.score_search(job.examples, _blaming(run.model), settings)

@@ -118,7 +118,7 @@ def encoding(model: Any, work: Work, store: VectorStore, say: Say = unheard) -> 
             window = ahead.pop().result()
             if number + 1 < len(spans):
                 ahead.append(pool.submit(_window, model, work, *spans[number + 1]))
-            for shard in window.shards(work):
+            for shard in window.shards():
                 store.refresh()
                 lacking = shard[store.find(work.keys[shard]) < 0]  # another run may have been here
                 if len(lacking):
@@ -147,10 +147,10 @@ class _Window:
     prepared: Any
     place: Int64
 
-    def shards(self, work: Work) -> Iterator[Int64]:
+    def shards(self) -> Iterator[Int64]:
         """Positions in stretches of a shard's size."""
         factor = 1 if self.model.card.device == "cpu" else _FASTER
-        ends = np.cumsum(work.characters[self.order])
+        ends = np.cumsum(self.work.characters[self.order])
         start = 0
         while start < len(self.order):
             before = ends[start - 1] if start else 0

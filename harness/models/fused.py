@@ -2,8 +2,8 @@
 
 torch's own float32 linear goes to a BLAS that lays the weights out anew at each call, and whose last bits
 depend on the number of rows. oneDNN's kernels, which torch's compiler uses for frozen weights, give a row
-the same bits beside any number of others from two rows on (measured from 2 to 5,000, float32 and bfloat16)
-and keep the results of matrix product and GELU in the cache.
+the same bits beside any number of others from two rows on (measured from 2 to 5,000 in float32; not so in
+bfloat16), and keep the results of matrix product and GELU in the cache.
 """
 
 from __future__ import annotations
