@@ -1,15 +1,19 @@
 """Token-budget batches: which texts go through the model together, and how wide they are padded.
 
 On a CPU a float32 forward pass gives a text other last bits in another batch: the width it is padded to,
-and for small batches the number of rows, choose the order in which sums are made. So there the width
-depends on the text alone, and a batch never has fewer tokens than the matrix kernels need to treat every
-row alike. Then a vector does not depend on what else was encoded beside it: not on the other tasks of a
-run, nor on what a killed run had already stored. A GPU gets full batches of neighbouring lengths instead.
+and for small batches the number of rows, choose the order in which sums are made. So there a text is padded
+to a width that depends on the text alone, or not at all, and a batch has as many tokens as the matrix
+kernels need to treat every row alike. Then a vector does not depend on what else was encoded beside it: not
+on the other tasks of a run, nor on what a killed run had already stored. A GPU gets full batches of
+neighbouring lengths instead.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -30,19 +34,59 @@ def padded_widths(lengths: npt.ArrayLike) -> Int64:
     return np.where(counts <= 64, counts, -(-counts // 8) * 8)
 
 
-def batch_end(widths: Int64, start: int, budget: int, *, equal: bool) -> int:
-    """Where the batch that begins at `start` ends.
+class Mix(Enum):
+    """Which texts may share a batch."""
 
-    Args:
-        widths: int64 [n], descending.
-        budget: padded tokens a batch; a text wider than that has a batch of its own.
-        equal: only texts of one width share a batch.
-    """
-    width = int(widths[start])
-    stop = min(len(widths), start + max(1, budget // width))
-    if equal:
-        stop = min(stop, int(np.searchsorted(-widths, -width, side="right")))
-    return stop
+    ANY = "packed end to end, so that every length may stand beside every other"
+    EQUAL = "of one width"
+    NEIGHBOURS = "of consecutive widths, padded to the widest"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Texts of one width: their places, int64 [n], in the list that the queue was made of."""
+
+    width: int
+    places: Int64
+
+
+class Queue:
+    """Texts still to be encoded, by width."""
+
+    def __init__(self, widths: Int64, mix: Mix) -> None:
+        order = np.argsort(widths, kind="stable")
+        found, starts = np.unique(widths[order], return_index=True)
+        self._mix = mix
+        self._widths: list[int] = found.tolist()
+        self._places = np.split(order, starts[1:]) if len(found) else []
+
+    def batch(self, budget: int) -> list[Group]:
+        """The next batch, widest first: as many texts as fit into `budget` tokens, at least one.
+
+        It stays in the queue until `remove`; empty when nothing is left.
+        """
+        groups: list[Group] = []
+        room, at = budget, len(self._widths) - 1
+        while at >= 0:
+            width = self._widths[at]
+            cost = self._widths[-1] if self._mix is Mix.NEIGHBOURS else width
+            number = min(len(self._places[at]), room // cost or (not groups))
+            if not number:
+                break
+            groups.append(Group(width, self._places[at][:number]))
+            room -= number * cost
+            if self._mix is Mix.EQUAL or (self._mix is Mix.NEIGHBOURS and number < len(self._places[at])):
+                break
+            at = min(at, bisect_right(self._widths, room)) - 1
+        return groups
+
+    def remove(self, groups: Sequence[Group]) -> None:
+        """Take out a batch that is done."""
+        for group in groups:
+            at = bisect_left(self._widths, group.width)
+            self._places[at] = self._places[at][len(group.places) :]
+            if not len(self._places[at]):
+                del self._widths[at], self._places[at]
 
 
 @dataclass

@@ -98,7 +98,12 @@ class Cross:
     def _open(self) -> Runtime:
         card = self.card
         self._runtime = open_runtime(
-            self._source, self._options, classifier=True, dtype=card.dtype, max_length=card.max_length
+            self._source,
+            self._options,
+            classifier=True,
+            first=True,
+            dtype=card.dtype,
+            max_length=card.max_length,
         )
         self.card = replace(card, device=str(self._runtime.device))
         return self._runtime

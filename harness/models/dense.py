@@ -92,7 +92,12 @@ class Dense:
         card, checkpoint = self.card, self._source.checkpoint
         assert checkpoint is not None
         runtime = open_runtime(
-            self._source, self._options, classifier=False, dtype=card.dtype, max_length=card.max_length
+            self._source,
+            self._options,
+            classifier=False,
+            first=_first_alone(self._steps),
+            dtype=card.dtype,
+            max_length=card.max_length,
         )
         apply = open_steps(checkpoint, self._steps, card.dtype, runtime.device)
         self.card = replace(card, device=str(runtime.device))
@@ -117,6 +122,14 @@ def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:
     row = source.row
     pooled = Step("Pooling", "", {"pooling_mode": (row.pooling if row else None) or "mean"})
     return (pooled, Step("Normalize", "", {})) if row and row.normalize else (pooled,)
+
+
+def _first_alone(steps: tuple[Step, ...]) -> bool:
+    """Whether the steps look at the first token's vector and at no other."""
+    poolings = [step for step in steps if step.kind == "Pooling"]
+    return all(
+        pooling_modes(step) == ("cls",) and step.config.get("include_prompt", True) for step in poolings
+    )
 
 
 def _describe(steps: tuple[Step, ...]) -> str:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import ModelError
 from harness.models.base import Options, Say
-from harness.models.batching import Pace, batch_end, padded_widths
-from harness.models.fused import fuse
+from harness.models.batching import Group, Mix, Pace, Queue, padded_widths
 from harness.models.resolve import Source
 from harness.models.strict import open_model, open_tokenizer, pick_device
 from harness.models.tokens import Tokens, lower_case, pad
 from harness.types import Float32, Int64
 
+if TYPE_CHECKING:
+    from harness.models.fused import Fused
+
 # Padded tokens a batch to choose from: small ones fit the caches of a CPU, large ones fill a GPU.
 CPU_TOKENS, GPU_TOKENS = (1024, 2048, 4096), (16384, 32768, 65536)
 # Tokens that a batch must have on a CPU for its rows' bits not to depend on their number (measured).
-LEAST, LEAST_FUSED = 256, 16
+LEAST = 256
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Tokenizer and transformer on a device, the names of what its forward takes, and its pace."""
+    """A tokenizer and a transformer on a device.
+
+    Attributes:
+        takes: names of what its forward takes.
+        max_length: tokens kept of a text or pair.
+        pace: the token budget of its batches.
+        fused: what batches must keep to where the encoder is that of `harness.models.fused`.
+    """
 
     tokenizer: Any
     model: Any
@@ -35,18 +45,35 @@ class Runtime:
     takes: frozenset[str]
     max_length: int | None
     pace: Pace
-    least: int
+    fused: Fused | None
 
     @property
     def on_cpu(self) -> bool:
-        """Whether widths are a function of the text alone (see `harness.models.batching`)."""
+        """Whether a vector's bits must not depend on its batch (see `harness.models.batching`)."""
         return bool(self.device.type == "cpu")
+
+    @property
+    def mix(self) -> Mix:
+        """Which texts may share a batch."""
+        if self.fused is not None:
+            return Mix.ANY
+        return Mix.EQUAL if self.on_cpu else Mix.NEIGHBOURS
 
 
 def open_runtime(
-    source: Source, options: Options, *, classifier: bool, dtype: str, max_length: int | None
+    source: Source,
+    options: Options,
+    *,
+    classifier: bool,
+    first: bool,
+    dtype: str,
+    max_length: int | None,
 ) -> Runtime:
     """Read the weights of a source.
+
+    Args:
+        classifier: with the head that a cross-encoder has.
+        first: only the first token of what comes out will be looked at.
 
     Raises:
         ModelError: they do not fit the checkpoint's own description (see `harness.models.strict`).
@@ -57,6 +84,9 @@ def open_runtime(
     trust = options.trust_remote_code or bool(row and row.trust)
     device = pick_device(options.device)
     cpu = device.type == "cpu"
+    # Activations of megabytes, given back and asked for again at every layer: with huge pages the kernel
+    # hands them out in one piece instead of thousands (4 % of the forward pass). Read at the first tensor.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     tokenizer = open_tokenizer(
         checkpoint.transformer, row.tokenizer_type if row else None, trust_remote_code=trust
     )
@@ -70,16 +100,22 @@ def open_runtime(
         trust_remote_code=trust,
         unused_tensors=row.unused_tensors if row else (),
     )
-    fused = cpu and dtype != "float16" and fuse(model)
-    budgets = [options.batch_tokens] if options.batch_tokens else list(CPU_TOKENS if cpu else GPU_TOKENS)
+    takes, fused = frozenset(inspect.signature(model.forward).parameters), None
+    if cpu and dtype != "float16":
+        from harness.models.fused import fuse
+
+        fused = fuse(model, first=first)
+    least = fused.multiple if fused else 1
+    offered = [options.batch_tokens] if options.batch_tokens else CPU_TOKENS if cpu else GPU_TOKENS
+    budgets = sorted({max(budget, least) for budget in offered})
     return Runtime(
         tokenizer,
         model,
         device,
-        takes=frozenset(inspect.signature(model.forward).parameters),
+        takes=takes,
         max_length=max_length,
         pace=Pace(budgets),
-        least=(LEAST_FUSED if fused else LEAST) if cpu else 0,
+        fused=fused,
     )
 
 
@@ -100,49 +136,53 @@ def run_batches(
     """
     import torch
 
-    lengths = tokens.lengths[rows]
-    widths = padded_widths(lengths) if runtime.on_cpu else np.maximum(lengths, 1)
-    order = np.argsort(-widths, kind="stable")
-    widths, sorted_rows = widths[order], rows[order]
+    lengths = np.maximum(tokens.lengths[rows], 1)
+    queue = Queue(padded_widths(lengths) if runtime.mix is Mix.EQUAL else lengths, runtime.mix)
     done: list[Any] = []
-    start = 0
+    places: list[Int64] = []
     with torch.inference_mode():
-        while start < len(sorted_rows):
-            stop = batch_end(widths, start, runtime.pace.budget, equal=runtime.on_cpu)
-            batch, width = sorted_rows[start:stop], int(widths[start])
+        while batch := queue.batch(runtime.pace.budget):
+            texts = sum(len(group.places) for group in batch)
             try:
-                done.append(_timed(runtime, tokens, batch, width, answer))
+                done.append(_timed(runtime, tokens, [Group(g.width, rows[g.places]) for g in batch], answer))
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
-                _halve(runtime, len(batch), width, say)
+                _halve(runtime, texts, batch[0].width, say)
                 continue
-            start = stop
+            places.extend(group.places for group in batch)
+            queue.remove(batch)
     if not done:
         return np.empty((0, 0), dtype=np.float32)
     answers = torch.cat(done).float().cpu().numpy()
     out = np.empty_like(answers)
-    out[order] = answers
+    out[np.concatenate(places)] = answers
     return out
 
 
-def _timed(runtime: Runtime, tokens: Tokens, batch: Int64, width: int, answer: Any) -> Any:
+def _timed(runtime: Runtime, tokens: Tokens, batch: list[Group], answer: Any) -> Any:
     if runtime.pace.settled:
-        return _forward(runtime, tokens, batch, width, answer)
+        return _forward(runtime, tokens, batch, answer)
     _wait(runtime.device)
     started = time.perf_counter()
-    result = _forward(runtime, tokens, batch, width, answer)
+    result = _forward(runtime, tokens, batch, answer)
     _wait(runtime.device)
-    runtime.pace.took(len(batch) * width, time.perf_counter() - started)
+    runtime.pace.took(sum(group.width * len(group.places) for group in batch), time.perf_counter() - started)
     return result
 
 
-def _forward(runtime: Runtime, tokens: Tokens, batch: Int64, width: int, answer: Any) -> Any:
+def _forward(runtime: Runtime, tokens: Tokens, batch: list[Group], answer: Any) -> Any:
+    if runtime.fused is not None:
+        from harness.models.packed import run_packed
+
+        return run_packed(runtime.model, runtime.fused, tokens, batch, runtime.takes, answer)
+    width, texts = batch[0].width, np.concatenate([group.places for group in batch])
     # The last text is repeated until there are tokens enough; what is answered for it is dropped.
-    filled = np.concatenate([batch, np.repeat(batch[-1:], max(0, -(-runtime.least // width) - len(batch)))])
+    least = LEAST if runtime.on_cpu else 0
+    filled = np.concatenate([texts, np.repeat(texts[-1:], max(0, -(-least // width) - len(texts)))])
     inputs, counted = pad(tokens, filled, width, runtime.tokenizer, runtime.device)
     output = runtime.model(**{key: value for key, value in inputs.items() if key in runtime.takes})
-    return answer(output, counted)[: len(batch)]
+    return answer(output, counted)[: len(texts)]
 
 
 def _halve(runtime: Runtime, texts: int, width: int, say: Say) -> None:

@@ -15,6 +15,7 @@ from harness.models.quiet import quiet
 from harness.types import Int64
 
 Int32 = npt.NDArray[np.int32]
+Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,7 @@ def pad(tokens: Tokens, rows: Int64, width: int, fill: Any, device: Any) -> tupl
     Returns:
         The model's inputs by name, and a mask int64 [m, width] that leaves out what pooling leaves out.
     """
-    columns = np.arange(width)
-    inside = columns < tokens.lengths[rows][:, None]
-    at = np.where(inside, tokens.offsets[rows][:, None] + columns, 0)
+    at, inside, pooled = grid(tokens, rows, width)
     arrays = {
         "input_ids": np.where(inside, tokens.ids[at], fill.pad_token_id or 0).astype(np.int64),
         "attention_mask": inside.astype(np.int64),
@@ -104,10 +103,21 @@ def pad(tokens: Tokens, rows: Int64, width: int, fill: Any, device: Any) -> tupl
     if tokens.types is not None:
         arrays["token_type_ids"] = np.where(inside, tokens.types[at], fill.pad_token_type_id).astype(np.int64)
     inputs = {name: _moved(array, device) for name, array in arrays.items()}
-    skip = tokens.skip[rows]
-    if not skip.any():
+    if not tokens.skip[rows].any():
         return inputs, inputs["attention_mask"]
-    return inputs, _moved((inside & (columns >= skip[:, None])).astype(np.int64), device)
+    return inputs, _moved(pooled.astype(np.int64), device)
+
+
+def grid(tokens: Tokens, rows: Int64, width: int) -> tuple[Int64, Bool, Bool]:
+    """Where the tokens of the texts at `rows` stand in `tokens.ids`, int64 [m, width], 0 behind their end.
+
+    Returns:
+        Those places; which of them are within the text; which of them pooling counts (bool [m, width]).
+    """
+    columns = np.arange(width)
+    inside = columns < tokens.lengths[rows][:, None]
+    at = np.where(inside, tokens.offsets[rows][:, None] + columns, 0)
+    return at, inside, inside & (columns >= tokens.skip[rows][:, None])
 
 
 def lower_case(tokenizer: Any) -> None:

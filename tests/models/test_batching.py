@@ -9,37 +9,48 @@ import pytest
 
 from harness.errors import ModelError
 from harness.models import load_model, runtime
-from harness.models.batching import Pace, batch_end, padded_widths
+from harness.models.batching import Group, Mix, Pace, Queue, padded_widths
 from harness.types import Pairs, Texts
 
 
-def batches(lengths: list[int], budget: int, *, equal: bool) -> list[list[int]]:
-    widths = np.sort(padded_widths(lengths) if equal else np.array(lengths))[::-1]
-    found, start = [], 0
-    while start < len(widths):
-        stop = batch_end(widths, start, budget, equal=equal)
-        found.append(widths[start:stop].tolist())
-        start = stop
+def batches(widths: list[int], budget: int, mix: Mix) -> list[list[int]]:
+    """Widths of the batches; every place once, and in each group texts of its width only."""
+    queue, found, places = Queue(np.array(widths, dtype=np.int64), mix), [], []
+    while batch := queue.batch(budget):
+        assert [group.width for group in queue.batch(budget)] == [group.width for group in batch]
+        for group in batch:
+            assert {widths[place] for place in group.places} == {group.width}
+            places += group.places.tolist()
+        found.append([group.width for group in batch for _ in group.places])
+        queue.remove(batch)
+    assert sorted(places) == list(range(len(widths)))
     return found
 
 
-def test_batches_of_one_width_or_of_neighbours() -> None:
-    lengths = [3, 70, 3, 75, 3, 72]
-    assert batches(lengths, 150, equal=True) == [[80], [72, 72], [3, 3, 3]]
-    assert batches(lengths, 150, equal=False) == [[75, 72], [70, 3], [3, 3]]
+def test_batches_of_one_width_of_neighbours_and_of_all() -> None:
+    widths = [3, 70, 3, 75, 3, 72]
+    assert batches(widths, 150, Mix.EQUAL) == [[75], [72], [70], [3, 3, 3]]
+    assert batches(widths, 150, Mix.NEIGHBOURS) == [[75, 72], [70, 3], [3, 3]]
+    assert batches(widths, 150, Mix.ANY) == [[75, 72, 3], [70, 3, 3]]
+    assert batches(widths, 78, Mix.ANY) == [[75, 3], [72, 3, 3], [70]]
+    assert batches([], 78, Mix.ANY) == []
 
 
 @pytest.mark.parametrize("budget", [1, 7, 64, 10_000])
-@pytest.mark.parametrize("equal", [True, False])
-def test_every_text_once_and_within_budget(budget: int, equal: bool) -> None:
-    lengths = np.random.default_rng(3).integers(1, 300, size=200).tolist()
-    found = batches(lengths, budget, equal=equal)
-    assert sorted(width for batch in found for width in batch) == sorted(
-        padded_widths(lengths).tolist() if equal else lengths
-    )
-    for batch in found:
-        assert len(batch) == 1 or batch[0] * len(batch) <= budget
-        assert not equal or len(set(batch)) == 1
+@pytest.mark.parametrize("mix", list(Mix))
+def test_every_text_once_and_within_budget(budget: int, mix: Mix) -> None:
+    widths = np.random.default_rng(3).integers(1, 300, size=200).tolist()
+    for batch in batches(widths, budget, mix):
+        cost = batch[0] * len(batch) if mix is Mix.NEIGHBOURS else sum(batch)
+        assert len(batch) == 1 or cost <= budget
+        assert batch == sorted(batch, reverse=True)
+        assert mix is not Mix.EQUAL or len(set(batch)) == 1
+
+
+def test_packing_leaves_little_room() -> None:
+    widths = np.random.default_rng(3).integers(5, 300, size=2_000).tolist()
+    found = batches(widths, 4096, Mix.ANY)
+    assert all(sum(batch) > 0.99 * 4096 for batch in found[:-1])
 
 
 def test_widths() -> None:
@@ -100,11 +111,11 @@ def test_out_of_memory_halves_the_batch_once_and_for_all(
     sizes: list[int] = []
     forward = runtime._forward
 
-    def small_memory(own: object, tokens: object, batch: np.ndarray, width: int, answer: object) -> object:
-        sizes.append(len(batch) * width)
+    def small_memory(own: object, tokens: object, batch: list[Group], answer: object) -> object:
+        sizes.append(sum(len(group.places) * group.width for group in batch))
         if sizes[-1] > 100:
             raise error
-        return forward(own, tokens, batch, width, answer)
+        return forward(own, tokens, batch, answer)
 
     monkeypatch.setattr(runtime, "_forward", small_memory)
     said: list[str] = []
