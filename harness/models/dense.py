@@ -99,7 +99,8 @@ class Dense:
             dtype=card.dtype,
             max_length=card.max_length,
         )
-        apply = open_steps(checkpoint, self._steps, card.dtype, runtime.device)
+        dtype = "float32" if runtime.fused else card.dtype  # of what comes out of the network
+        apply = open_steps(checkpoint, self._steps, dtype, runtime.device)
         self.card = replace(card, device=str(runtime.device))
         self._opened = runtime, apply
         return self._opened

@@ -16,7 +16,7 @@ Formulas: Devlin et al., "BERT" (2019); the oracle of the tests is transformers'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,34 +60,45 @@ class Span:
         return self.start + self.texts * self.width
 
 
-def fuse(model: Any, *, first: bool) -> Fused | None:
-    """Put `Encoder` in the place of a network's own encoder; None where that cannot be done.
+def fusable(config: Mapping[str, Any]) -> bool:
+    """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no code of its own.
 
-    The network then takes rows [1, t] with `position_ids` and `spans`. Only for networks of `FAMILIES`, and
-    where this build of torch has the kernels.
+    Also whether this build of torch has the kernels.
+    """
+    plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "auto_map"))
+    names = ("_reorder_linear_weight", "_linear_pointwise")
+    return (
+        config.get("model_type") in FAMILIES
+        and plain
+        and torch._C._has_mkldnn
+        and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    )
+
+
+def fuse(model: Any, *, first: bool, dtype: torch.dtype) -> Fused:
+    """Put `Encoder` in the place of a network's own encoder, which then takes rows [1, t] and `spans`.
+
+    In half precision the products alone are bfloat16, as under torch's autocast: with embeddings, layer
+    norms and the sums between the layers in float32 a vector is twice as near to float32's.
 
     Args:
+        model: a network in float32 whose config is `fusable`.
         first: whether only the first token's vector is ever looked at.
+        dtype: of the products, float32 or bfloat16.
     """
-    body, config = getattr(model, model.base_model_prefix, model), model.config
-    plain = not (getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False))
-    if config.model_type not in FAMILIES or not plain or not _available():
-        return None
-    exact = model.dtype == torch.float32
-    body.encoder = Encoder(body.encoder, config.num_attention_heads, first=first, exact=exact)
-    # In half precision the sums between the layers stay float32, as under torch's autocast: rounding them
-    # after every layer is what moves a score most. The products alone are what half precision speeds up.
-    model.float()
+    body = getattr(model, model.base_model_prefix, model)
+    body.encoder = Encoder(body.encoder, model.config.num_attention_heads, first=first, dtype=dtype)
+    exact = dtype == torch.float32
     return Fused(_EXACT if exact else _WIDE, getattr(body.embeddings, "padding_idx", None), first)
 
 
 class Encoder(torch.nn.Module):
     """All layers, from rows [1, t, h] to [1, t, h], or to [n, 2, h] where only the first token counts."""
 
-    def __init__(self, encoder: Any, heads: int, *, first: bool, exact: bool) -> None:
+    def __init__(self, encoder: Any, heads: int, *, first: bool, dtype: torch.dtype) -> None:
         super().__init__()
-        self.layers = [Layer(layer, heads) for layer in encoder.layer]
-        self.first, self.exact = first, exact
+        self.layers = [Layer(layer, heads, dtype) for layer in encoder.layer]
+        self.first, self.exact = first, dtype == torch.float32
 
     def forward(
         self, hidden_states: Any, *, spans: Sequence[Span], **_: Any
@@ -105,17 +116,17 @@ class Encoder(torch.nn.Module):
 class Layer:
     """Self-attention and feed-forward, each followed by the sum with its input and a layer norm."""
 
-    def __init__(self, layer: Any, heads: int) -> None:
+    def __init__(self, layer: Any, heads: int, dtype: torch.dtype) -> None:
         own, mixed = layer.attention.self, layer.attention.output
         inner, outer = layer.intermediate, layer.output
         self.heads = heads
-        self.query = Linear(own.query)
-        self.sides = Linear(own.key, own.value)
-        self.mix, self.mixed_norm = Linear(mixed.dense), mixed.LayerNorm.float()
+        self.query = Linear(own.query, dtype=dtype)
+        self.sides = Linear(own.key, own.value, dtype=dtype)
+        self.mix, self.mixed_norm = Linear(mixed.dense, dtype=dtype), mixed.LayerNorm
         exact = type(inner.intermediate_act_fn).__name__ == "GELUActivation"
-        self.widen = Linear(inner.dense, activation="gelu" if exact else "none")
+        self.widen = Linear(inner.dense, dtype=dtype, activation="gelu" if exact else "none")
         self.activation = None if exact else inner.intermediate_act_fn
-        self.narrow, self.norm = Linear(outer.dense), outer.LayerNorm.float()
+        self.narrow, self.norm = Linear(outer.dense, dtype=dtype), outer.LayerNorm
 
     def __call__(self, rows: Any, spans: Sequence[Span], block: int) -> Any:
         """From [t, h] to [t, h]; products of `block` rows, 0: of all."""
@@ -164,11 +175,10 @@ class Layer:
 class Linear:
     """One linear layer, or several of one input as one, in the precision of its weights."""
 
-    def __init__(self, *layers: torch.nn.Linear, activation: str = "none") -> None:
-        weight = torch.cat([layer.weight.detach() for layer in layers])
-        # No parameters: what converts the rest of the network to float32 leaves them as they are.
+    def __init__(self, *layers: torch.nn.Linear, dtype: torch.dtype, activation: str = "none") -> None:
+        weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _LAID_OUT)
-        self.bias = torch.cat([layer.bias.detach() for layer in layers])
+        self.bias = torch.cat([layer.bias.detach() for layer in layers]).to(dtype)
         # The last argument chooses the exact GELU, by the error function.
         self.how: tuple[str, list[float], str] = (activation, [], "none" if activation == "gelu" else "")
 
@@ -183,8 +193,3 @@ class Linear:
         if self.weight.dtype == torch.float32:
             return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "add")
         return self(rows, block).float().add_(other)
-
-
-def _available() -> bool:
-    names = ("_reorder_linear_weight", "_linear_pointwise")
-    return torch._C._has_mkldnn and all(hasattr(torch.ops.mkldnn, name) for name in names)

@@ -79,6 +79,8 @@ def open_runtime(
         ModelError: they do not fit the checkpoint's own description (see `harness.models.strict`).
         ConfigError: the device cannot be used.
     """
+    import torch
+
     checkpoint, row = source.checkpoint, source.row
     assert checkpoint is not None
     trust = options.trust_remote_code or bool(row and row.trust)
@@ -92,19 +94,21 @@ def open_runtime(
     )
     if checkpoint.bert.get("do_lower_case"):
         lower_case(tokenizer)
+    fuses = False
+    if cpu and dtype != "float16":
+        from harness.models.fused import fusable, fuse
+
+        fuses = fusable(checkpoint.config)
     model = open_model(
         checkpoint,
         classifier=classifier,
-        dtype=dtype,
+        dtype="float32" if fuses else dtype,
         device=device,
         trust_remote_code=trust,
         unused_tensors=row.unused_tensors if row else (),
     )
-    takes, fused = frozenset(inspect.signature(model.forward).parameters), None
-    if cpu and dtype != "float16":
-        from harness.models.fused import fuse
-
-        fused = fuse(model, first=first)
+    takes = frozenset(inspect.signature(model.forward).parameters)
+    fused = fuse(model, first=first, dtype=getattr(torch, dtype)) if fuses else None
     least = fused.multiple if fused else 1
     offered = [options.batch_tokens] if options.batch_tokens else CPU_TOKENS if cpu else GPU_TOKENS
     budgets = sorted({max(budget, least) for budget in offered})

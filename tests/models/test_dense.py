@@ -95,6 +95,8 @@ def test_dense_and_layer_norm_behind_the_pooling(bi: Path, tmp_path: Path, bias:
     tiny.store(folder / "3_LayerNorm", {"norm.weight": torch.full((6,), 0.5), "norm.bias": torch.ones(6)})
     model = tiny.load(folder, tmp_path)
     assert (model.card.dim, model.card.pooling) == (6, "mean > Dense > LayerNorm")
+    half = tiny.load(folder, tmp_path, dtype="bfloat16").encode(Texts(tiny.TEXTS))
+    assert 0 < np.abs(half - model.encode(Texts(tiny.TEXTS))).max() < 0.05
     np.testing.assert_allclose(model.encode(Texts(tiny.TEXTS)), oracle(folder, tiny.TEXTS), atol=2e-6)
 
     tiny.store(folder / "2_Dense", {"linear.weight": torch.zeros(6, 15)})
