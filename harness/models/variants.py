@@ -2,7 +2,7 @@
 
 bf16 fp16 fp32          dtype          dim256           first 256 components of a vector
 len512                  max length     prompts-none     prompt policy
-openvino                backend        first-bm25-100   first stage of a cross-encoder, documents a query
+first-bm25-100          first stage of a cross-encoder, documents a query
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.errors import ConfigError, UnknownNameError
 from harness.models.prompts import POLICIES, same_prompts
 
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-BACKENDS = ("torch", "openvino")
+BACKENDS = ("torch",)
 FROZEN: dict[str, Any] = {
     "dtype": "float32", "max_length": None, "dim": None, "prompts": "card", "backend": "torch", "first": None
 }  # fmt: skip

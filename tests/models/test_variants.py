@@ -13,7 +13,7 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({}, ()),
     ({"dtype": "bfloat16"}, ("bf16",)),
     ({"dtype": "float16", "max_length": 512}, ("fp16", "len512")),
-    ({"dim": 256, "backend": "openvino"}, ("dim256", "openvino")),
+    ({"dim": 256}, ("dim256",)),
     ({"prompts": "none", "first": ("bm25", 100)}, ("first-bm25-100", "prompts-none")),
     ({"first": ("intfloat__e5-base-v2", 20)}, ("first-intfloat__e5-base-v2-20",)),
 ]
