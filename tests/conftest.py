@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.models import tiny
+
 ROOT = Path(__file__).parent.parent
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -34,3 +36,13 @@ def shared() -> Path:
     if not (folder / "data" / "INDEX.md").is_file():
         pytest.skip("no real task data: set HARNESS_SHARED to a folder with data/INDEX.md")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.bi_encoder(tmp_path_factory.mktemp("checkpoints") / "tiny-bi")
+
+
+@pytest.fixture(scope="session")
+def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.cross_encoder(tmp_path_factory.mktemp("checkpoints") / "tiny-cross")

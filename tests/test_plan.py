@@ -35,16 +35,6 @@ def costs(model: Any, data: Path, cache: Path, *tasks: str, **options: Any) -> l
     return [cost for _, cost in planned]
 
 
-@pytest.fixture(scope="session")
-def bi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bi_encoder(tmp_path_factory.mktemp("plan") / "tiny-bi")
-
-
-@pytest.fixture(scope="session")
-def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.cross_encoder(tmp_path_factory.mktemp("plan") / "tiny-cross")
-
-
 def test_what_is_shared_and_what_is_cached(tmp_path: Path, data: Path) -> None:
     cache = tmp_path / "cache"
     one, two = costs(Toy(), data, cache, "One", "Two")

@@ -12,18 +12,8 @@ from tests.models import tiny
 
 
 @pytest.fixture(scope="session")
-def bi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.bi_encoder(tmp_path_factory.mktemp("checkpoints") / "tiny-bi")
-
-
-@pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.plain_encoder(tmp_path_factory.mktemp("checkpoints") / "tiny-plain")
-
-
-@pytest.fixture(scope="session")
-def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.cross_encoder(tmp_path_factory.mktemp("checkpoints") / "tiny-cross")
 
 
 @pytest.fixture(scope="session")
