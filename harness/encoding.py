@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.engine.encode import Step, encoding
+from harness.engine.encode import Step, encoding, open_model
 from harness.engine.work import Request, Work, find_work, pair_request, text_request
 from harness.errors import HarnessError
 from harness.jobs import Event, Job
@@ -36,21 +36,23 @@ def encoded_jobs(
     requests = [_request(job) for job in jobs]
     whole = find_work(requests, run.vectors)
     meter = _Meter(len(whole), int(whole.characters.sum()))
-    for numbers in _together(requests):
-        left = list(numbers)
-        known = whole if len(numbers) == len(requests) else None
-        try:
-            for number, encoded in _encode(run, jobs, requests, numbers, meter, known):
-                left.remove(number)
-                yield number, encoded
-        except HarnessError:
-            for number in left:
-                try:
-                    yield from list(_encode(run, jobs, requests, [number], meter))
-                except HarnessError as error:
-                    yield number, error
-    if meter.tokens and meter.seconds >= _TELLING:
-        rates.remember(cache, run.card, run.card.device, meter.tokens / meter.seconds)
+    try:
+        for numbers in _together(requests):
+            left = list(numbers)
+            known = whole if len(numbers) == len(requests) else None
+            try:
+                for number, encoded in _encode(run, jobs, requests, numbers, meter, known):
+                    left.remove(number)
+                    yield number, encoded
+            except HarnessError:
+                for number in left:
+                    try:
+                        yield from list(_encode(run, jobs, requests, [number], meter))
+                    except HarnessError as error:
+                        yield number, error
+    finally:  # whoever has the last job asks for no more
+        if meter.tokens and meter.seconds >= _TELLING:
+            rates.remember(cache, run.card, run.card.device, meter.tokens / meter.seconds)
 
 
 def _request(job: Job) -> Request:
@@ -85,7 +87,8 @@ def _encode(
     for step in _steps(run, work):
         took = time.perf_counter() - since
         cost += took
-        meter.add(before, step, took)
+        if step.done:  # reading the weights says nothing of the pace
+            meter.add(before, step, took)
         run.listen(meter.event(work, names, step))
         for own, number in list(waiting.items()):
             if work.finished(own, step.whole):
@@ -96,7 +99,9 @@ def _encode(
 
 
 def _steps(run: Run, work: Work) -> Iterator[Step]:
-    """Nothing done, then the steps of the encoding."""
+    """Nothing done but the weights read, then the steps of the encoding."""
+    if len(work):
+        open_model(run.model, work)
     yield Step(0, 0, 0, 0)
     if len(work):
         yield from encoding(run.model, work, run.vectors, lambda line: run.listen(Event("warning", "", line)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,27 @@ def test_options_that_make_no_sense(tmp_path: Path, data: Path, options: tuple[s
     assert said in answer.err
     assert len(answer.err.splitlines()) <= 9
     assert "Traceback" not in answer.err
+
+
+def test_a_run_leaves_its_rate_without_the_time_that_loading_took(
+    bi: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.encoding._TELLING", 0.0)
+    model = tiny.load(bi, tmp_path)
+    prepare = type(model).prepare
+    loaded: list[bool] = []
+
+    def slow(own: Any, groups: Any) -> Any:
+        if not loaded:
+            loaded.append(True)
+            time.sleep(1.0)
+        return prepare(own, groups)
+
+    monkeypatch.setattr(type(model), "prepare", slow)
+    results = list(evaluate(model, load_task("One", data=[data]), cache=tmp_path))
+    assert len(results) == 1
+    rate = rates.recall(tmp_path, model.card)
+    assert rate is not None
+    tokens = sum(cost.tokens or 0 for cost in costs(tiny.load(bi, tmp_path), data, tmp_path / "new", "One"))
+    assert rate > 1.5 * tokens
+    assert costs(tiny.load(bi, tmp_path), data, tmp_path, "One", no_cache=True)[0].seconds_from == "measured"

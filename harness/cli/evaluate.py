@@ -43,7 +43,7 @@ def eval_(
     dim: Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")] = None,
     prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Padded tokens a batch; default: measured at the start.")
+        int | None, typer.Option(min=1, help="Tokens a batch; default: the first ones are timed.")
     ] = None,
     memory: Annotated[
         str | None,

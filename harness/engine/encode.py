@@ -20,8 +20,9 @@ from harness.types import Float32, Int64, Pairs, Texts, Vectors
 # A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many.
 SHARD_TEXTS, SHARD_CHARACTERS = 1024, 400_000
 _FASTER = 8
-# Texts whose tokens are held at a time, and sorted by their number.
-WINDOW_TEXTS, WINDOW_CHARACTERS = 16_384, 16_000_000
+# Texts whose tokens are held at a time, and sorted by their number: what a fast device takes as one shard,
+# so that it computes while the next are being made.
+WINDOW_TEXTS, WINDOW_CHARACTERS = _FASTER * SHARD_TEXTS, _FASTER * SHARD_CHARACTERS
 
 Progress = Callable[[int, int], None]
 
@@ -130,6 +131,17 @@ def encoding(model: Any, work: Work, store: VectorStore, say: Say = unheard) -> 
                 yield Step(done, stop if done == stop else start, tokens, characters)
 
 
+def open_model(model: Any, work: Work) -> None:
+    """Have a model that is `Tokenizing` read its weights, which it does when it first prepares something.
+
+    Raises:
+        ModelError: it could not.
+    """
+    if isinstance(model, Tokenizing):
+        with blamed(model.card.name, "loading"):
+            model.prepare([Pairs([], []) if work.pairs else Texts([])])
+
+
 @dataclass(frozen=True)
 class _Window:
     """A stretch of the work, prepared.
@@ -196,7 +208,7 @@ def _window(model: Any, work: Work, start: int, stop: int) -> _Window:
     groups = work.groups(positions)
     place = np.empty(stop - start, dtype=np.int64)
     place[np.concatenate([own for _, own in groups])] = np.arange(stop - start)
-    with blamed(model.card.name, "tokenizer"):
+    with blamed(model.card.name, "prepare"):
         prepared = model.prepare([group for group, _ in groups])
         lengths = prepared.lengths[place]
     return _Window(model, work, start, positions[np.argsort(-lengths, kind="stable")], prepared, place)

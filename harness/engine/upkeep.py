@@ -60,7 +60,9 @@ class Namespace:
     def foreign(self) -> list[Path]:
         """What lies here and is none of the store's making."""
         own = {path for path, _ in self.files(is_own)}
-        return sorted(path for path in self.folder.iterdir() if path not in own)
+        with contextlib.suppress(FileNotFoundError):  # another run may have pruned it
+            return sorted(path for path in self.folder.iterdir() if path not in own)
+        return []
 
 
 @dataclass

@@ -127,7 +127,7 @@ def _unpack(keys: Int64) -> tuple[Float32, Int64]:
 
 
 def refuse_nan(scores: Float32) -> None:
-    """Raise NonFiniteError where a score is NaN or infinite."""
+    """Raise NonFiniteError where a score is NaN or larger than float32 holds."""
     top = scores.max() if scores.size else 0.0
     if np.isnan(top) or top == np.inf:
         raise NonFiniteError(

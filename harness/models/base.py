@@ -80,7 +80,7 @@ class Options:
         dtype, max_length, dim, prompts, backend: see `ModelCard`; a value that differs from the row's makes
             a variant. `dim` keeps the first components only. `prompts` is a policy.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        batch_tokens: padded tokens a batch; speed only.
+        batch_tokens: tokens a batch, at least 4,096 where a CPU computes in bfloat16; speed only.
         cache: folder for memos (hashes), never for results.
         trust_remote_code, allow_pickle: what a checkpoint may do to this machine.
     """

@@ -12,6 +12,7 @@ from harness.models.checkpoint import Checkpoint
 from harness.models.identity import Memo, checkpoint_fingerprint
 from harness.models.prompts import OTHER_KINDS, RETRIEVAL_KINDS, check_policy, same_prompts
 from harness.models.resolve import Source
+from harness.models.strict import pick_device
 from harness.models.variants import DTYPES, FROZEN, format_variant
 from harness.types import ModelKind
 
@@ -71,6 +72,10 @@ def checkpoint_card(
         "tokenizer_type": row.tokenizer_type if row else None,
         "requires": _required(row.requires if row else []),
     }
+    if dtype != "float32":
+        # In half precision devices do not compute alike: on some the products alone are rounded.
+        named = options.device if options.device != "auto" else pick_device("auto").type
+        settings["device"] = named.partition(":")[0]
     stored = str(checkpoint.stored.get("similarity_fn_name") or "cosine")
     if row is None and stored not in get_args(Similarity):
         raise ModelError(f"{checkpoint.folder} asks for similarity {stored!r}, which no task uses")

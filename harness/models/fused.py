@@ -60,18 +60,20 @@ class Span:
         return self.start + self.texts * self.width
 
 
-def fusable(config: Mapping[str, Any]) -> bool:
+def fusable(config: Mapping[str, Any], dtype: torch.dtype) -> bool:
     """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no code of its own.
 
-    Also whether this build of torch has the kernels.
+    Also whether this build of torch has the kernels, and the processor those of bfloat16.
     """
     plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "auto_map"))
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return (
         config.get("model_type") in FAMILIES
         and plain
+        and dtype in (torch.float32, torch.bfloat16)
         and torch._C._has_mkldnn
         and all(hasattr(torch.ops.mkldnn, name) for name in names)
+        and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
 
 

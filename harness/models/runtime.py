@@ -95,10 +95,10 @@ def open_runtime(
     if checkpoint.bert.get("do_lower_case"):
         lower_case(tokenizer)
     fuses = False
-    if cpu and dtype != "float16":
+    if cpu:
         from harness.models.fused import fusable, fuse
 
-        fuses = fusable(checkpoint.config)
+        fuses = fusable(checkpoint.config, getattr(torch, dtype))
     model = open_model(
         checkpoint,
         classifier=classifier,
@@ -141,18 +141,23 @@ def run_batches(
     import torch
 
     lengths = np.maximum(tokens.lengths[rows], 1)
-    queue = Queue(padded_widths(lengths) if runtime.mix is Mix.EQUAL else lengths, runtime.mix)
+    widths = lengths
+    if runtime.mix is Mix.EQUAL:  # no wider than there are positions
+        widths = np.minimum(padded_widths(lengths), runtime.max_length or np.iinfo(np.int64).max)
+    queue = Queue(widths, runtime.mix)
     done: list[Any] = []
     places: list[Int64] = []
     with torch.inference_mode():
         while batch := queue.batch(runtime.pace.budget):
-            texts = sum(len(group.places) for group in batch)
+            full = False
             try:
                 done.append(_timed(runtime, tokens, [Group(g.width, rows[g.places]) for g in batch], answer))
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                full = _out_of_memory(error)
+                if not full:
                     raise
-                _halve(runtime, texts, batch[0].width, say)
+            if full:  # only here is what the failed batch held given back
+                _halve(runtime, sum(len(group.places) for group in batch), batch[0].width, say)
                 continue
             places.extend(group.places for group in batch)
             queue.remove(batch)
@@ -198,6 +203,11 @@ def _halve(runtime: Runtime, texts: int, width: int, say: Say) -> None:
             f"one text of {width} tokens does not fit into the memory of {runtime.device}\n"
             f"cut texts with --max-length, or use a larger device"
         )
+    if runtime.fused is not None and runtime.pace.budget <= runtime.fused.multiple:
+        raise ModelError(
+            f"a batch of {runtime.fused.multiple} tokens does not fit into the memory; none is smaller in "
+            "this precision\nfree memory, or use --dtype float32"
+        )
     before, told = runtime.pace.budget, runtime.pace.halved
     while runtime.pace.halve() // width >= texts:
         pass
@@ -210,8 +220,9 @@ def _halve(runtime: Runtime, texts: int, width: int, say: Say) -> None:
 def _out_of_memory(error: Exception) -> bool:
     import torch
 
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error) for w in words)
+    words = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in said for word in words)
 
 
 def _wait(device: Any) -> None:

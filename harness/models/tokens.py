@@ -51,9 +51,13 @@ def tokenize(
     Args:
         max_length: tokens to keep, from the start, the longer of a pair cut first; None keeps all.
         skip: leading tokens of every text that pooling leaves out.
+
+    Raises:
+        ModelError: a text holds half of a surrogate pair, which is no character.
     """
     if not len(left):
         return Tokens(np.empty(0, np.int32), None, np.zeros(1, np.int64), np.empty(0, np.int64))
+    _refuse_surrogates([*left, *(right or ())])
     with quiet():
         encoded = tokenizer(
             list(left),
@@ -64,10 +68,16 @@ def tokenize(
             return_attention_mask=False,
         )
     ids, types = encoded["input_ids"], encoded.get("token_type_ids")
+    empty = [place for place, row in enumerate(ids) if not row]
+    for place in empty:  # of a tokenizer without special tokens: the network sees one padding token
+        ids[place] = [tokenizer.pad_token_id or 0]
+        if types is not None:
+            types[place] = [tokenizer.pad_token_type_id]
     offsets = np.zeros(len(ids) + 1, dtype=np.int64)
     np.cumsum([len(row) for row in ids], out=offsets[1:])
-    return Tokens(_flat(ids, offsets), None if types is None else _flat(types, offsets), offsets,
-                  np.full(len(ids), skip, dtype=np.int64))  # fmt: skip
+    skipped = np.full(len(ids), skip, dtype=np.int64)
+    skipped[empty] = 1  # and pooling counts nothing
+    return Tokens(_flat(ids, offsets), None if types is None else _flat(types, offsets), offsets, skipped)
 
 
 def joined(parts: Sequence[Tokens]) -> Tokens:
@@ -138,6 +148,17 @@ def prompt_tokens(tokenizer: Any, prompt: str, max_length: int | None) -> int:
     """Tokens at the start of a text that belong to `prompt`: its ids without a closing special token."""
     ids = tokenize(tokenizer, [prompt], None, max_length).ids
     return len(ids) - (1 if len(ids) and int(ids[-1]) in tokenizer.all_special_ids else 0)
+
+
+def _refuse_surrogates(texts: Sequence[str]) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ModelError(
+                f"the text {text[:60]!r} holds half of a surrogate pair at character {error.start}: "
+                "it cannot be tokenised"
+            ) from error
 
 
 def _flat(lists: Sequence[Sequence[int]], offsets: Int64) -> Int32:

@@ -114,6 +114,16 @@ def test_a_changed_option_is_another_namespace(what: str, folder: Path, tmp_path
     np.testing.assert_array_equal(encode(model, tmp_path), stale)
 
 
+def test_in_half_precision_devices_have_namespaces_of_their_own(folder: Path, tmp_path: Path) -> None:
+    prints = {
+        (device, dtype): tiny.load(folder, tmp_path, device=device, dtype=dtype).card.fingerprint
+        for device in ("cpu", "cuda", "cuda:1")
+        for dtype in ("float32", "bfloat16")
+    }
+    assert len({prints[device, "float32"] for device in ("cpu", "cuda", "cuda:1")}) == 1
+    assert prints["cpu", "bfloat16"] != prints["cuda", "bfloat16"] == prints["cuda:1", "bfloat16"]
+
+
 def test_another_backend_is_another_namespace(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +133,7 @@ def test_another_backend_is_another_namespace(
 
     def other(checkpoint: Any, settings: dict[str, Any], *rest: Any) -> str:
         assert settings["backend"] == "torch"
-        return fingerprint(checkpoint, {**settings, "backend": "openvino"}, *rest)
+        return fingerprint(checkpoint, {**settings, "backend": "another"}, *rest)
 
     monkeypatch.setattr(card_module, "checkpoint_fingerprint", other)
     changed = tiny.load(folder, tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from harness.errors import ModelError
 from harness.models import load_model, runtime
 from harness.models.batching import Group, Mix, Pace, Queue, padded_widths
 from harness.types import Pairs, Texts
+from tests.models import tiny
 
 
 def batches(widths: list[int], budget: int, mix: Mix) -> list[list[int]]:
@@ -86,16 +89,16 @@ def test_a_vector_does_not_depend_on_what_is_encoded_beside_it(
 ) -> None:
     folder = request.getfixturevalue(name)
     texts = [f"{'the red planet mars is big ' * (i % 9)}{i}" for i in range(60)]
-    whole = load_model(str(folder), cache=tmp_path).encode(Texts(texts))
+    whole = load_model(str(folder), cache=tmp_path, device="cpu").encode(Texts(texts))
     for budget in (64, 4096):
-        model = load_model(str(folder), cache=tmp_path, batch_tokens=budget)
+        model = load_model(str(folder), cache=tmp_path, device="cpu", batch_tokens=budget)
         np.testing.assert_array_equal(model.encode(Texts(texts[::-1])), whole[::-1])
         np.testing.assert_array_equal(model.encode(Texts(texts[7:9])), whole[7:9])
         np.testing.assert_array_equal(model.encode(Texts([texts[30]])), whole[[30]])
 
 
 def test_a_pair_score_moves_by_float_noise_at_most(cross: Path, tmp_path: Path) -> None:
-    model = load_model(str(cross), cache=tmp_path)
+    model = load_model(str(cross), cache=tmp_path, device="cpu")
     left = [f"{'the red planet ' * (i % 5)}{i}" for i in range(40)]
     whole = model.score(Pairs(left, left[::-1]))
     np.testing.assert_allclose(model.score(Pairs(left[:3], left[::-1][:3])), whole[:3], atol=1e-6)
@@ -106,8 +109,8 @@ def test_out_of_memory_halves_the_batch_once_and_for_all(
     bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     texts = Texts([f"the red planet number {i}" for i in range(64)])
-    whole = load_model(str(bi), cache=tmp_path).encode(texts)
-    model = load_model(str(bi), cache=tmp_path, batch_tokens=512)
+    whole = load_model(str(bi), cache=tmp_path, device="cpu").encode(texts)
+    model = load_model(str(bi), cache=tmp_path, device="cpu", batch_tokens=512)
     sizes: list[int] = []
     forward = runtime._forward
 
@@ -136,7 +139,44 @@ def test_a_text_that_no_memory_holds_and_errors_of_other_kinds(
     monkeypatch.setattr(runtime, "_forward", fails)
     problem: Exception = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
     with pytest.raises(ModelError, match=r"one text of \d+ tokens does not fit"):
-        load_model(str(bi), cache=tmp_path).encode(Texts(["the red planet"]))
+        load_model(str(bi), cache=tmp_path, device="cpu").encode(Texts(["the red planet"]))
     problem = RuntimeError("something else")
     with pytest.raises(RuntimeError, match="something else"):
-        load_model(str(bi), cache=tmp_path).encode(Texts(["the red planet"]))
+        load_model(str(bi), cache=tmp_path, device="cpu").encode(Texts(["the red planet"]))
+
+
+def test_no_budget_below_what_half_precision_needs(
+    bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from harness.models.fused import fusable
+
+    if not fusable({"model_type": "bert"}, torch.bfloat16):
+        pytest.skip("this processor has no kernels for bfloat16")
+    model = load_model(str(bi), cache=tmp_path, device="cpu", dtype="bfloat16", batch_tokens=100)
+    tried: list[int] = []
+
+    def fails(own: Any, *_: object) -> object:
+        tried.append(own.pace.budget)
+        raise MemoryError
+
+    monkeypatch.setattr(runtime, "_forward", fails)
+    with pytest.raises(ModelError, match=r"a batch of 4096 tokens does not fit.*\n.*float32"):
+        model.encode(Texts(["the red planet", "mars"]))
+    assert tried == [4096]
+
+
+def test_texts_without_tokens_and_without_characters(bi: Path, tmp_path: Path) -> None:
+    """A tokenizer may add no special tokens; half of a surrogate pair is nothing to tokenise."""
+    folder = tiny.copied(bi, tmp_path / "bare")
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tiny.put(folder / "tokenizer.json", {**content, "post_processor": None})
+    tiny.change(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    model = tiny.load(folder, tmp_path)
+    beside = model.encode(Texts(["the red planet", "", "mars"]))
+    np.testing.assert_array_equal(model.encode(Texts(["sun", ""]))[1], beside[1])
+    np.testing.assert_array_equal(model.encode(Texts(["", ""])), beside[[1, 1]])
+    np.testing.assert_array_equal(beside[1], 0)
+    with pytest.raises(ModelError, match="half of a surrogate pair at character 1"):
+        model.encode(Texts(["mars", "a\ud800"]))

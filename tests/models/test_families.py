@@ -27,6 +27,8 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any], int | None]] = {
         "XLMRobertaConfig", "XLMRobertaModel", {**SIZE, "pad_token_id": 1, "max_position_embeddings": 34}, 32
     ),
     "mpnet": ("MPNetConfig", "MPNetModel", {**SIZE, "max_position_embeddings": 42}, 40),
+    # A length that no multiple of 8 reaches without passing the last position.
+    "mpnet-101": ("MPNetConfig", "MPNetModel", {**SIZE, "max_position_embeddings": 103}, 101),
     "modernbert": ("ModernBertConfig", "ModernBertModel", {**SIZE, "max_position_embeddings": 64}, 64),
     "t5": (
         "T5Config", "T5Model",

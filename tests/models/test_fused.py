@@ -134,13 +134,16 @@ def test_bits_do_not_depend_on_the_batch(look: Any, dtype: str) -> None:
     """At a size at which oneDNN's bfloat16 kernels do divide the work by the number of rows."""
     import torch
 
-    from harness.models.fused import fuse
+    from harness.models.fused import fusable, fuse
 
+    if not fusable({"model_type": "bert"}, getattr(torch, dtype)):
+        pytest.skip(f"this processor has no kernels for {dtype}")
     wide = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 2, "num_attention_heads": 12}
     model = built("Bert", **wide)
     fused = fuse(model, first=look is first, dtype=getattr(torch, dtype))
     tokens = made_tokens([*LENGTHS, *range(1, 79, 3)] * 3)
     whole = packed(model, fused, tokens, look, 4096)
+    assert len(whole) == len(tokens)
     for budget in (80, 500, 1000):
         np.testing.assert_array_equal(packed(model, fused, tokens, look, budget), whole)
 
@@ -148,8 +151,10 @@ def test_bits_do_not_depend_on_the_batch(look: Any, dtype: str) -> None:
 def test_half_precision_is_near() -> None:
     import torch
 
-    from harness.models.fused import fuse
+    from harness.models.fused import fusable, fuse
 
+    if not fusable({"model_type": "bert"}, torch.bfloat16):
+        pytest.skip("this processor has no kernels for bfloat16")
     model, tokens = built("Bert"), made_tokens()
     due = alone(model, tokens, mean)
     found = packed(model, fuse(model, first=False, dtype=torch.bfloat16), tokens, mean)
@@ -170,15 +175,21 @@ def test_what_pooling_leaves_out_reaches_it() -> None:
     assert sorted(masks) == sorted([[1] * 6, [0, 0, 1, 1, 1, 1], [0, 0, 0, *[1] * 6]])
 
 
-def test_only_plain_encoders_of_known_families() -> None:
+def test_only_plain_encoders_of_known_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
     from harness.models.fused import fusable
 
-    assert fusable({"model_type": "bert"})
-    assert not fusable({"model_type": "mpnet"})
-    assert not fusable({})
+    assert fusable({"model_type": "bert"}, torch.float32)
+    assert not fusable({"model_type": "bert"}, torch.float16)
+    assert not fusable({"model_type": "mpnet"}, torch.float32)
+    assert not fusable({}, torch.float32)
     for key in ("is_decoder", "add_cross_attention"):
-        assert not fusable({"model_type": "bert", key: True})
-    assert not fusable({"model_type": "bert", "auto_map": {"AutoModel": "modeling.Own"}})
+        assert not fusable({"model_type": "bert", key: True}, torch.float32)
+    assert not fusable({"model_type": "bert", "auto_map": {"AutoModel": "modeling.Own"}}, torch.float32)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert not fusable({"model_type": "bert"}, torch.bfloat16)
+    assert fusable({"model_type": "bert"}, torch.float32)
 
 
 def test_groups_name_places_of_the_tokens() -> None:
