@@ -60,6 +60,7 @@ def checkpoint_card(
     }
     if kind != "bi-encoder" or _no_difference(prompts, policy):
         chosen["prompts"] = None
+    raw = (checkpoint.transformer / "tokenizer.json").is_file()  # needs none of the libraries
     settings = {
         "adapter": adapter,
         "backend": backend,
@@ -70,7 +71,7 @@ def checkpoint_card(
         "max_length": max_length,
         "dim": dim,
         "tokenizer_type": tokenizer_type,
-        "requires": _required(row.requires if row else []),
+        "requires": _required([] if raw or row is None else row.requires),
     }
     stored = str(checkpoint.stored.get("similarity_fn_name") or "cosine")
     if row is None and stored not in get_args(Similarity):

@@ -50,6 +50,25 @@ def bert(folder: Path) -> Path:
     return _sentence_transformer(folder, 40)
 
 
+def bert_japanese(folder: Path) -> Path:
+    """BERT as ruri v1 is stored: vocab.txt alone, for a tokenizer in pure Python.
+
+    Words are cut at white space, where ruri's are cut by MeCab, another package.
+    """
+    bert(folder)
+    (folder / "tokenizer.json").unlink()
+    tiny.put(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "basic",
+            "subword_tokenizer_type": "wordpiece", "do_lower_case": False, "model_max_length": 512,
+            "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]",
+            "mask_token": "[MASK]",
+        },
+    )  # fmt: skip
+    return folder
+
+
 def xlm_roberta(folder: Path) -> Path:
     """XLM-R as multilingual-e5-base is stored: Unigram, positions from 2 on, mean, unit length."""
     _write(folder, _xlm_r_config("XLMRobertaModel"), _bert_shapes(_xlm_r_vocabulary(), 50, 1), seed=2)
