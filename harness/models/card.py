@@ -49,6 +49,7 @@ def checkpoint_card(
             f"{source.name} has positions for {checkpoint.positions} tokens; {max_length} were asked for"
         )
     prompts = dict(row.prompts) if row else checkpoint.prompts
+    tokenizer_type = (row.tokenizer_type if row else None) or checkpoint.tokenizer_type
     policy = options.prompts or "card"
     check_policy(policy)
     chosen = {
@@ -60,6 +61,7 @@ def checkpoint_card(
     }
     if kind != "bi-encoder" or _no_difference(prompts, policy):
         chosen["prompts"] = None
+    raw = (checkpoint.transformer / "tokenizer.json").is_file()  # needs none of the libraries
     settings = {
         "adapter": adapter,
         "backend": backend,
@@ -69,8 +71,8 @@ def checkpoint_card(
         "dtype": dtype,
         "max_length": max_length,
         "dim": dim,
-        "tokenizer_type": row.tokenizer_type if row else None,
-        "requires": _required(row.requires if row else []),
+        "tokenizer_type": tokenizer_type,
+        "requires": _required([] if raw or row is None else row.requires),
     }
     if dtype != "float32":
         # In half precision devices do not compute alike: on some the products alone are rounded.
@@ -83,9 +85,7 @@ def checkpoint_card(
         name=source.name,
         revision=source.revision,
         kind=kind,
-        fingerprint=checkpoint_fingerprint(
-            checkpoint, settings, row.tokenizer_type if row else None, Memo(options.cache)
-        ),
+        fingerprint=checkpoint_fingerprint(checkpoint, settings, tokenizer_type, Memo(options.cache)),
         similarity=row.similarity if row else cast(Similarity, stored),
         dim=dim,
         max_length=max_length,

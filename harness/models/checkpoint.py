@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.prompts import KEYS
+from harness.models.remap import TOKENIZER_TYPE, find_layout
 from harness.types import ModelKind
 
 TOKENIZER_FILES = (
@@ -31,7 +32,12 @@ TOKENIZER_FILES = (
     "entity_vocab.json",
 )
 STEPS = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
-POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+_OLD_POOLING = {
+    "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens", "mean": "pooling_mode_mean_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens", "lasttoken": "pooling_mode_lasttoken",
+}  # fmt: skip
+POOLING_MODES = tuple(_OLD_POOLING)
 # These number positions from pad_token_id + 1 on, so that many rows of their table are never used.
 _OFFSET_POSITIONS = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "luke", "longformer", "data2vec-text"}
@@ -69,6 +75,7 @@ class Checkpoint:
         steps: modules behind the transformer; empty for a plain transformers checkpoint.
         weights: weight files, first the transformer's.
         files: every file that can change a vector, weights included, sorted.
+        layout: how its tensors are renamed (see `harness.models.remap`); None where they are not.
     """
 
     folder: Path
@@ -80,6 +87,7 @@ class Checkpoint:
     steps: tuple[Step, ...]
     weights: tuple[str, ...]
     files: tuple[str, ...]
+    layout: str | None = None
 
     @property
     def transformer(self) -> Path:
@@ -90,6 +98,11 @@ class Checkpoint:
     def pickled(self) -> bool:
         """Whether the transformer's weights are pickle."""
         return not self.weights[0].endswith(".safetensors")
+
+    @property
+    def tokenizer_type(self) -> str | None:
+        """transformers' name of the tokenizer class, where what the folder declares cannot be built."""
+        return TOKENIZER_TYPE if self.layout else None
 
     @property
     def labels(self) -> int | None:
@@ -181,7 +194,9 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
         _step(folder, kind, str(module.get("path", "")))
         for kind, module in zip(kinds[1:], modules[1:], strict=True)
     )
-    weights = [_inside(root, name) for name in _weights(base, allow_pickle)]
+    own = _weights(base, allow_pickle)
+    weights = [_inside(root, name) for name in own]
+    layout, config = find_layout(_json(base / "config.json", {}), [base / name for name in own])
     for step in steps:
         if step.kind in ("Dense", "LayerNorm"):
             weights += [_inside(step.path, name) for name in _weights(folder / step.path, allow_pickle)]
@@ -201,13 +216,14 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
     return Checkpoint(
         folder=folder,
         root=root,
-        config=_json(base / "config.json", {}),
+        config=config,
         bert=bert,
         tokenizer=_json(base / "tokenizer_config.json", {}),
         stored=_json(folder / "config_sentence_transformers.json", {}),
         steps=steps,
         weights=tuple(weights),
         files=tuple(sorted({*weights, *tokenizer, *indices, *found})),
+        layout=layout,
     )
 
 
@@ -217,11 +233,10 @@ def pooling_modes(step: Step) -> tuple[str, ...]:
     if mode is not None:
         modes = (mode,) if isinstance(mode, str) else tuple(mode)
     else:
-        old = {
-            m: f"pooling_mode_{m}" + ("" if m == "mean_sqrt_len_tokens" else "_tokens") for m in POOLING_MODES
-        }
-        old["cls"] = "pooling_mode_cls_token"
-        modes = tuple(m for m, key in old.items() if step.config.get(key)) or ("mean",)
+        chosen = {key for key, value in step.config.items() if key.startswith("pooling_mode_") and value}
+        modes = tuple(mode for mode, key in _OLD_POOLING.items() if key in chosen) or ("mean",)
+        if unknown := sorted(chosen - set(_OLD_POOLING.values())):
+            raise ModelError(f"pooling {unknown[0]!r} is not one of {', '.join(_OLD_POOLING.values())}")
     for name in modes:
         if name not in POOLING_MODES:
             raise ModelError(f"pooling mode {name!r} is not one of {', '.join(POOLING_MODES)}")

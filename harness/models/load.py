@@ -33,7 +33,6 @@ PENDING = {
     "remote": "it is a service, and the HTTP adapter is not written yet",
     "jina_bert": "JinaBERT needs its own network and tokenizer, which are not written yet; transformers "
     "alone would fill half of it with random numbers",
-    "jina_reranker": "its tensors need renaming, which is not written yet",
 }
 
 

@@ -90,7 +90,9 @@ def open_runtime(
     # hands them out in one piece instead of thousands (4 % of the forward pass). Read at the first tensor.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     tokenizer = open_tokenizer(
-        checkpoint.transformer, row.tokenizer_type if row else None, trust_remote_code=trust
+        checkpoint.transformer,
+        (row.tokenizer_type if row else None) or checkpoint.tokenizer_type,
+        trust_remote_code=trust,
     )
     if checkpoint.bert.get("do_lower_case"):
         lower_case(tokenizer)

@@ -15,6 +15,7 @@ from harness.errors import ConfigError, MissingExtraError, ModelError
 from harness.models.checkpoint import Checkpoint
 from harness.models.identity import PROBES, raw_token_ids
 from harness.models.quiet import quiet
+from harness.models.remap import open_remapped
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 # A range, stored by old versions; and what no pooling here uses, though a classifier does.
@@ -51,11 +52,9 @@ def open_model(
     try:
         with quiet():
             model, report = getattr(transformers, name).from_pretrained(
-                str(where),
+                None if checkpoint.layout else str(where),
                 dtype=getattr(torch, dtype),
-                trust_remote_code=trust_remote_code,
-                local_files_only=True,
-                use_safetensors=not checkpoint.pickled,
+                **_given(checkpoint, trust_remote_code),
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
@@ -137,7 +136,26 @@ def refuse_non_finite(tensors: Iterator[tuple[str, Any]], where: Path) -> None:
             raise ModelError(f"{where}: tensor {name!r} holds NaN or infinity (as {tensor.dtype})")
 
 
+def _given(checkpoint: Checkpoint, trust_remote_code: bool) -> dict[str, Any]:
+    """Where the tensors come from: the folder's own files, or these under XLM-R's names."""
+    if checkpoint.layout:
+        where = checkpoint.transformer
+        own = [checkpoint.folder / name for name in checkpoint.weights]
+        return open_remapped(
+            checkpoint.layout, checkpoint.config, where, [path for path in own if path.parent == where]
+        )
+    return {
+        "trust_remote_code": trust_remote_code,
+        "local_files_only": True,
+        "use_safetensors": not checkpoint.pickled,
+    }
+
+
 def _architecture(checkpoint: Checkpoint, classifier: bool) -> str:
+    if checkpoint.layout == "luke" and classifier:
+        raise ModelError(f"{checkpoint.folder}: a LUKE classifier cannot be loaded; its encoder can")
+    if checkpoint.layout:
+        return "XLMRobertaForSequenceClassification" if classifier else "XLMRobertaModel"
     if classifier:
         return "AutoModelForSequenceClassification"
     family = str(checkpoint.config.get("model_type"))
