@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.engine.vectors import Keys, VectorStore
-from harness.engine.work import Work, find_work, pair_request, text_request
+from harness.engine.work import Work, by_left, find_work, pair_request, text_request
 from harness.errors import ModelError, NonFiniteError
 from harness.models.base import BiEncoder, CrossEncoder, Say, Tokenizing, unheard
 from harness.types import Float32, Int64, Pairs, Texts, Vectors
 
-# A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many.
+# A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many. What a
+# service answers is paid for as well, so there it is few.
 SHARD_TEXTS, SHARD_CHARACTERS = 1024, 400_000
 _FASTER = 8
 # Texts whose tokens are held at a time, and sorted by their number.
@@ -89,7 +90,7 @@ def score_pairs(
     Raises: as `embed`.
     """
     asked = [pair_request(pairs) for pairs in requests]
-    _run(model, find_work(asked, store), store, progress)
+    _run(model, find_work(asked, store, by_left=by_left(model.card)), store, progress)
     return [store.scores(stored(store, request.keys)) for request in asked]
 
 
@@ -149,7 +150,7 @@ class _Window:
 
     def shards(self) -> Iterator[Int64]:
         """Positions in stretches of a shard's size."""
-        factor = 1 if self.model.card.device == "cpu" else _FASTER
+        factor = 1 if self.model.card.device in ("cpu", "service") else _FASTER
         ends = np.cumsum(self.work.characters[self.order])
         start = 0
         while start < len(self.order):
