@@ -65,7 +65,8 @@ def embed(
 ) -> list[Vectors]:
     """Vectors of rendered texts, one `Vectors` a request; every distinct text is encoded at most once.
 
-    Each shard is durable before the next begins, so a killed run loses at most one.
+    Each shard is durable before the next begins, so a killed run loses at most one. Of a call that failed
+    halfway, what the error brings along is stored.
 
     Args:
         progress: called with (texts encoded, texts to encode) before the first shard and after each.
@@ -123,7 +124,14 @@ def encoding(model: Any, work: Work, store: VectorStore, say: Say = unheard) -> 
                 store.refresh()
                 lacking = shard[store.find(work.keys[shard]) < 0]  # another run may have been here
                 if len(lacking):
-                    rows = window.answer(lacking, say)
+                    try:
+                        rows = window.answer(lacking, say)
+                    except ModelError as error:
+                        if error.answered is not None:  # of a service, and paid for
+                            places, good = error.answered
+                            kept = lacking[places]
+                            store.append(work.keys[kept], _checked(good, work, kept, model))
+                        raise
                     store.append(work.keys[lacking], _checked(rows, work, lacking, model))
                 done += len(shard)
                 tokens += window.tokens(shard)
@@ -176,7 +184,7 @@ class _Window:
         rows: list[Any] = []
         places: list[Int64] = []
         for group, own in self.work.groups(positions):
-            with blamed(name, method):
+            with blamed(name, method), _placed(own, rows, places):
                 answer = getattr(self.model, method)(group)
             rows.append(_of_length(_as_float32(answer, name), len(group), name, pairs=pairs))
             places.append(own)
@@ -222,6 +230,18 @@ def blamed(name: str, method: str) -> Iterator[None]:
         yield
     except _FAULTS as error:
         raise ModelError(f"{name}: its {method} failed with {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _placed(own: Int64, rows: Sequence[Any], places: Sequence[Int64]) -> Iterator[None]:
+    """Give what a failing call did answer its places in the shard, and the calls before it with it."""
+    try:
+        yield
+    except ModelError as error:
+        if error.answered is not None:
+            at, good = error.answered
+            error.answered = (np.concatenate([*places, own[at]]), np.concatenate([*rows, good]))
+        raise
 
 
 def stored(store: VectorStore, keys: Keys) -> Int64:

@@ -8,7 +8,7 @@ tokenizer is not here. Both are said in the card's notes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from harness.models.replies import scores_of, vectors_of
 from harness.models.resolve import Source
 from harness.models.transport import Service, clean_url, need_client
 from harness.models.variants import FROZEN, format_variant
-from harness.types import Float32, Pairs, Texts
+from harness.types import Float32, Int64, Pairs, Texts
 
 VERSION = 1
 MAX_INPUTS, MAX_REQUEST_TOKENS, THREADS = 2048, 300_000, 8
@@ -56,10 +56,12 @@ class RemoteEncoder:
             start, stop = spans[number]
             return vectors_of(reply, stop - start, self.card.dim, self.card.name)
 
-        parts = self.service.ask_all("embeddings", bodies, read)
-        if len({part.shape[1] for part in parts}) > 1:
+        answers, error = self.service.ask_all("embeddings", bodies, read)
+        if len({part.shape[1] for part in answers.values()}) > 1:
             raise ModelError(f"{self.card.name}: the service answered vectors of different lengths")
-        return np.concatenate(parts) if parts else np.empty((0, self.card.dim or 0), dtype=np.float32)
+        if not answers and error is None:
+            return np.empty((0, self.card.dim or 0), dtype=np.float32)
+        return _whole(answers, [np.arange(start, stop) for start, stop in spans], error)
 
     def _body(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self._row.api_model, "encoding_format": "float"}
@@ -109,10 +111,10 @@ class RemoteCross:
         def read(number: int, reply: Any) -> Float32:
             return scores_of(reply, len(asked[number]), self.card.name)
 
-        out = np.empty(len(pairs), dtype=np.float32)
-        for own, scores in zip(asked, self.service.ask_all("rerank", bodies, read), strict=True):
-            out[own] = scores
-        return out
+        answers, error = self.service.ask_all("rerank", bodies, read)
+        if not answers and error is None:
+            return np.empty(0, dtype=np.float32)
+        return _whole(answers, [np.array(own) for own in asked], error)
 
     estimate = staticmethod(estimated_tokens)
 
@@ -199,6 +201,21 @@ def _card(name: str, row: Row, options: Options, base_url: str, dimensions: int 
         default_suite=row.default_suite,
         notes=(*notes, *row.notes),
     )
+
+
+def _whole(answers: Mapping[int, Float32], places: Sequence[Int64], error: ModelError | None) -> Float32:
+    """The answers to all requests at their places; else the error, with the answers there are."""
+    if not answers:
+        assert error is not None
+        raise error
+    there = np.concatenate([places[number] for number in answers])
+    rows = np.concatenate(list(answers.values()))
+    if error is not None:
+        error.answered = (there, rows)
+        raise error
+    out = np.empty_like(rows)
+    out[there] = rows
+    return out
 
 
 def _sendable(text: str, max_length: int | None) -> str:

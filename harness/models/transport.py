@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -66,13 +66,16 @@ class Service:
     sleep: Callable[[float], None] | None = None
     now: Callable[[], float] = time.time
 
-    def ask_all(self, path: str, bodies: Sequence[Mapping[str, Any]], read: Read[T]) -> list[T]:
-        """What `read(number, reply)` makes of the JSON reply to each body, in the order of the bodies.
+    def ask_all(
+        self, path: str, bodies: Sequence[Mapping[str, Any]], read: Read[T]
+    ) -> tuple[dict[int, T], ModelError | None]:
+        """What `read(number, reply)` makes of the JSON reply to each body, by number, and the first error.
 
-        The first error ends the others: requests under way are finished, waits are broken off.
+        An error ends the others: requests under way are finished and their answers kept, waits are broken
+        off. It is a ModelError that `read` raised, a refusal, or no answer after all attempts.
 
         Raises:
-            ModelError: the service refuses, or gives no answer after all attempts; what `read` raises.
+            ModelError: before the first request, for want of a key or because of `offline`.
         """
         if self.offline:
             raise ModelError(
@@ -90,18 +93,19 @@ class Service:
             pool = ThreadPoolExecutor(self.threads, thread_name_prefix="requests")
 
             def one(number: int) -> T:
-                return read(number, self._ask(client, path, bodies[number], key, stop))
+                try:
+                    return read(number, self._ask(client, path, bodies[number], key, stop))
+                except ModelError:
+                    stop.set()
+                    raise
 
             try:
                 futures = [pool.submit(one, number) for number in range(len(bodies))]
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in futures:
-                    if future in done:
-                        future.result()
-                return [future.result() for future in futures]
+                wait(futures, return_when=FIRST_EXCEPTION)
             finally:
                 stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
+        return _gathered(futures)
 
     def _ask(self, client: Any, path: str, body: Mapping[str, Any], key: str, stop: threading.Event) -> Any:
         import httpx2
@@ -111,7 +115,7 @@ class Service:
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             if stop.is_set():
-                raise ModelError(f"{self.name}: another request failed")
+                raise _StoppedError
             asked = 0.0
             try:
                 response = client.post(url, content=content)
@@ -171,6 +175,25 @@ class Service:
         return key
 
 
+class _StoppedError(Exception):
+    """A request that was given up because another failed."""
+
+
+def _gathered(futures: Sequence[Future[T]]) -> tuple[dict[int, T], ModelError | None]:
+    answers: dict[int, T] = {}
+    first: ModelError | None = None
+    for number, future in enumerate(futures):
+        if future.cancelled():
+            continue
+        try:
+            answers[number] = future.result()
+        except _StoppedError:
+            continue
+        except ModelError as error:
+            first = first or error
+    return answers, first
+
+
 def need_client() -> None:
     """Refuse early where the HTTP client is not installed.
 
@@ -188,8 +211,12 @@ def clean_url(url: str, where: str) -> str:
         ConfigError: it is no http(s) address, or carries a password, a query or a fragment: it is stored
             with results, so no secret may stand in it.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isascii() or any(c.isspace() for c in url):
         raise ConfigError(f"{where}: a base URL looks like https://host/v1")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(f"{where}: a base URL takes no user, password, query or fragment; use key_env")

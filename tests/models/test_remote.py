@@ -29,6 +29,7 @@ from tests.toys import sts_rows, write_task
 
 KEY = "sk-not-for-your-eyes-1234567890"
 DIM = 4
+CROSS: dict[str, Any] = {"kind": "cross-encoder", "dim": None}
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -484,6 +485,9 @@ def test_the_rows_of_openai(server: Server, tmp_path: Path, monkeypatch: pytest.
     ("change", "message"),
     [
         ({"base_url": "ftp://host/v1"}, "looks like https://host/v1"),
+        ({"base_url": "http://host:many/v1"}, "looks like https://host/v1"),
+        ({"base_url": "http://[::1/v1"}, "looks like https://host/v1"),
+        ({"base_url": "host/v1"}, "looks like https://host/v1"),
         ({"base_url": "https://me:secret@host/v1"}, "no user, password"),
         ({"base_url": "https://host/v1?key=secret"}, "no user, password"),
         ({"base_url": None}, "needs base_url, api_model and display"),
@@ -534,7 +538,33 @@ def test_a_run_that_failed_asks_only_for_the_rest(
     assert len(server.texts) == 4
 
 
-CROSS: dict[str, Any] = {"kind": "cross-encoder", "dim": None}
+def test_what_was_answered_beside_an_error_is_stored(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, max_inputs=2, concurrency=2)
+    requests = [Texts([f"p: {i}" for i in range(9)], prompt="p: "), Texts([f"{i}" for i in range(8)])]
+    server.faults = [(lambda body: as_json(good("", body)))] * 6 + [as_json({"error": "no"}, 400)]
+    store = VectorStore(tmp_path / "vectors")
+    with pytest.raises(ModelError, match="refuses the request, 400"):
+        embed(model, requests, store)
+    paid = {text for body in server.asked for text in body["input"]}
+    refused = server.asked[6]["input"]
+    server.asked.clear()
+    found = embed(model, requests, VectorStore(tmp_path / "vectors"))
+    assert set(refused) <= set(server.texts)
+    assert set(server.texts) - set(refused) == {t for r in requests for t in r.items} - paid
+    assert [v.gather().tolist() for v in found] == [[vector(t) for t in r.items] for r in requests]
+
+
+def test_scores_beside_an_error_are_stored(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, **CROSS, concurrency=1)
+    pairs = Pairs(["q1", "q2", "q1", "q2", "q3"], ["a", "b", "c", "d", "e"])
+    server.faults = [(lambda body: as_json(good("/rerank", body))), as_json({"error": "no"}, 400)]
+    with pytest.raises(ModelError, match="refuses the request, 400"):
+        score_pairs(model, [pairs], open_vectors(model.card, tmp_path / "cache", False, pytest.fail))
+    paid = server.asked[0]["query"]
+    server.asked.clear()
+    (scores,) = score_pairs(model, [pairs], open_vectors(model.card, tmp_path / "cache", False, pytest.fail))
+    assert {body["query"] for body in server.asked} == {"q1", "q2", "q3"} - {paid}
+    assert scores.tolist() == [relevance(a, b) for a, b in zip(pairs.left, pairs.right, strict=True)]
 
 
 def test_pairs_are_asked_by_query(server: Server, tmp_path: Path) -> None:
