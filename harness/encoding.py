@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.engine.encode import Step, encoding, open_model
-from harness.engine.work import Request, Work, find_work, pair_request, text_request
+from harness.engine.work import Request, Work, by_left, find_work, pair_request, text_request
 from harness.errors import HarnessError
 from harness.jobs import Event, Job
 from harness.models import rates
@@ -34,7 +34,7 @@ def encoded_jobs(
         yield from ((number, Encoded()) for number in range(len(jobs)))
         return
     requests = [_request(job) for job in jobs]
-    whole = find_work(requests, run.vectors)
+    whole = find_work(requests, run.vectors, by_left=by_left(run.card))
     meter = _Meter(len(whole), int(whole.characters.sum()))
     try:
         for numbers in _together(requests):
@@ -80,7 +80,9 @@ def _encode(
     meter: _Meter,
     known: Work | None = None,
 ) -> Iterator[tuple[int, Encoded]]:
-    work = known if known is not None else find_work([requests[n] for n in numbers], run.vectors)
+    work = known
+    if work is None:
+        work = find_work([requests[n] for n in numbers], run.vectors, by_left=by_left(run.card))
     waiting = dict(enumerate(numbers))
     names = [f"{jobs[n].task.name} {jobs[n].split}/{jobs[n].subset}" for n in numbers]
     cost, before, since = 0.0, Step(0, 0, 0, 0), time.perf_counter()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class HarnessError(Exception):
@@ -25,7 +26,14 @@ class DataError(HarnessError):
 
 
 class ModelError(HarnessError):
-    """A model cannot be loaded, is of the wrong kind, or answered nonsense."""
+    """A model cannot be loaded, is of the wrong kind, or answered nonsense.
+
+    Attributes:
+        answered: where a call failed halfway, what is good of it: places int64 [m] in what was asked for,
+            and their vectors or scores; the engine stores them before the error goes on. Else None.
+    """
+
+    answered: tuple[Any, Any] | None = None
 
 
 class NonFiniteError(ModelError):

@@ -36,6 +36,8 @@ class Cost:
             the bytes in UTF-8.
         seconds: time to encode them; None where nothing is known.
         seconds_from: "measured" in an earlier run, "estimated" from the size of the model, or None.
+        charge: what a service takes for the tokens, in the currency of its catalog row; None where the model
+            has no price.
     """
 
     texts: int = 0
@@ -48,6 +50,7 @@ class Cost:
     tokens_from: Literal["tokenizer", "characters"] = "characters"
     seconds: float | None = 0.0
     seconds_from: SecondsFrom | None = None
+    charge: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,11 @@ def plan_run(
     needs = _needs(jobs, store)
     characters = sum(int(need.lengths.sum()) for need in needs)
     count, timing = counter(model), clock(model, cache) if characters else None
+    estimate, price = getattr(model, "estimate", _quarters), getattr(model, "price", None)
     costs = []
     for need in needs:
         missing, own = len(need.missing), int(need.lengths.sum())
-        tokens = _tokens(need, count, model.card.max_length, own / max(characters, 1))
+        tokens = _tokens(need, count or estimate, model.card.max_length, own / max(characters, 1))
         seconds = 0.0 if model.card.kind != "lexical" else None
         if missing:
             seconds = timing[0](tokens, missing) if timing else None
@@ -105,6 +109,7 @@ def plan_run(
                 tokens_from="tokenizer" if count else "characters",
                 seconds=seconds,
                 seconds_from=timing[1] if timing and missing else None,
+                charge=None if price is None else tokens * price / 1e6,
             )
         )
     return list(zip(jobs, costs, strict=True))
@@ -115,6 +120,7 @@ def total(costs: Sequence[Cost]) -> Cost:
     distinct = sum(cost.distinct - cost.shared for cost in costs)
     missing = sum(cost.missing for cost in costs)
     known = [cost.seconds for cost in costs if cost.seconds is not None]
+    charges = [cost.charge for cost in costs if cost.charge is not None]
     return Cost(
         texts=sum(cost.texts for cost in costs),
         distinct=distinct,
@@ -125,6 +131,7 @@ def total(costs: Sequence[Cost]) -> Cost:
         tokens_from=costs[0].tokens_from if costs else "characters",
         seconds=sum(known) if len(known) == len(costs) else None,
         seconds_from=next((cost.seconds_from for cost in costs if cost.seconds_from), None),
+        charge=sum(charges) if charges else None,
     )
 
 
@@ -170,7 +177,7 @@ def _lengths(job: Job) -> Int64:
     return np.fromiter((len(item) for part in job.texts.values() for item in part.items), dtype=np.int64)
 
 
-def _tokens(need: _Need, count: Counter | None, max_length: int | None, share: float) -> int:
+def _tokens(need: _Need, count: Counter, max_length: int | None, share: float) -> int:
     """Tokens of a job's missing texts, from a sample of the run's sample that is its `share`.
 
     One text stands for its neighbours by length, scaled by characters; by number where it was cut.
@@ -186,7 +193,7 @@ def _tokens(need: _Need, count: Counter | None, max_length: int | None, share: f
     counts = np.diff(np.append(starts, len(order)))
     middle = order[starts + counts // 2]
     texts = _picked(need.job, need.missing[middle], cut)
-    found = np.minimum(count(*texts) if count else _quarters(*texts), max_length or np.iinfo(np.int64).max)
+    found = np.minimum(count(*texts), max_length or np.iinfo(np.int64).max)
     lengths = np.maximum(need.lengths, 1)
     by_characters = np.add.reduceat(lengths[order], starts) / lengths[middle]
     full = found >= (max_length or np.inf)

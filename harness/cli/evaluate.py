@@ -225,8 +225,10 @@ def _plan_in_words(whole: Any) -> Iterator[str]:
     yield f"{whole.distinct:,} distinct: {cached}, {whole.missing:,} to encode"
     if not whole.missing:
         return
-    sampled = {"tokenizer": "by a sample", "characters": "by their length alone"}[whole.tokens_from]
+    sampled = {"tokenizer": "by a sample", "characters": "estimated by their length alone"}[whole.tokens_from]
     yield f"about {whole.tokens:,} tokens, {sampled} ({whole.missing_characters:,} characters)"
+    if whole.charge is not None:
+        yield f"about {whole.charge:,.4f} to pay, estimated from these tokens and the price in the catalog"
     if whole.seconds is None:
         yield "time unknown: this model was not timed before, and nothing says how large it is"
     else:

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.engine.vectors import Keys, VectorStore
-from harness.engine.work import Work, find_work, pair_request, text_request
+from harness.engine.work import Work, by_left, find_work, pair_request, text_request
 from harness.errors import ModelError, NonFiniteError
 from harness.models.base import BiEncoder, CrossEncoder, Say, Tokenizing, unheard
 from harness.types import Float32, Int64, Pairs, Texts, Vectors
 
-# A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many.
+# A shard is what a kill can cost, so it is some seconds of work: on a CPU few texts, elsewhere many. What a
+# service answers is paid for as well, so there it is few.
 SHARD_TEXTS, SHARD_CHARACTERS = 1024, 400_000
 _FASTER = 8
 # Texts whose tokens are held at a time, and sorted by their number: what a fast device takes as one shard,
@@ -65,7 +66,8 @@ def embed(
 ) -> list[Vectors]:
     """Vectors of rendered texts, one `Vectors` a request; every distinct text is encoded at most once.
 
-    Each shard is durable before the next begins, so a killed run loses at most one.
+    Each shard is durable before the next begins, so a killed run loses at most one. Of a call that failed
+    halfway, what the error brings along is stored.
 
     Args:
         progress: called with (texts encoded, texts to encode) before the first shard and after each.
@@ -90,7 +92,7 @@ def score_pairs(
     Raises: as `embed`.
     """
     asked = [pair_request(pairs) for pairs in requests]
-    _run(model, find_work(asked, store), store, progress)
+    _run(model, find_work(asked, store, by_left=by_left(model.card)), store, progress)
     return [store.scores(stored(store, request.keys)) for request in asked]
 
 
@@ -123,7 +125,14 @@ def encoding(model: Any, work: Work, store: VectorStore, say: Say = unheard) -> 
                 store.refresh()
                 lacking = shard[store.find(work.keys[shard]) < 0]  # another run may have been here
                 if len(lacking):
-                    rows = window.answer(lacking, say)
+                    try:
+                        rows = window.answer(lacking, say)
+                    except ModelError as error:
+                        if error.answered is not None:  # of a service, and paid for
+                            places, good = error.answered
+                            kept = lacking[places]
+                            store.append(work.keys[kept], _checked(good, work, kept, model))
+                        raise
                     store.append(work.keys[lacking], _checked(rows, work, lacking, model))
                 done += len(shard)
                 tokens += window.tokens(shard)
@@ -161,7 +170,7 @@ class _Window:
 
     def shards(self) -> Iterator[Int64]:
         """Positions in stretches of a shard's size."""
-        factor = 1 if self.model.card.device == "cpu" else _FASTER
+        factor = 1 if self.model.card.device in ("cpu", "service") else _FASTER
         ends = np.cumsum(self.work.characters[self.order])
         start = 0
         while start < len(self.order):
@@ -187,7 +196,7 @@ class _Window:
         rows: list[Any] = []
         places: list[Int64] = []
         for group, own in self.work.groups(positions):
-            with blamed(name, method):
+            with blamed(name, method), _placed(own, rows, places):
                 answer = getattr(self.model, method)(group)
             rows.append(_of_length(_as_float32(answer, name), len(group), name, pairs=pairs))
             places.append(own)
@@ -233,6 +242,18 @@ def blamed(name: str, method: str) -> Iterator[None]:
         yield
     except _FAULTS as error:
         raise ModelError(f"{name}: its {method} failed with {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _placed(own: Int64, rows: Sequence[Any], places: Sequence[Int64]) -> Iterator[None]:
+    """Give what a failing call did answer its places in the shard, and the calls before it with it."""
+    try:
+        yield
+    except ModelError as error:
+        if error.answered is not None:
+            at, good = error.answered
+            error.answered = (np.concatenate([*places, own[at]]), np.concatenate([*rows, good]))
+        raise
 
 
 def stored(store: VectorStore, keys: Keys) -> Int64:

@@ -1,4 +1,7 @@
-"""What is to be encoded: the distinct items that a list of requests lacks, longest first."""
+"""What is to be encoded: the distinct items that a list of requests lacks, longest first.
+
+Pairs for a service stand by their left texts instead: it takes a query with all its documents as one request.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.engine.vectors import Keys, VectorStore, pair_keys, text_keys
+from harness.models.base import ModelCard
 from harness.types import Int64, Pairs, Texts
 
 
@@ -40,7 +44,7 @@ def pair_request(pairs: Pairs) -> Request:
 
 @dataclass(frozen=True)
 class Work:
-    """Distinct missing items, longest first; the key settles equal lengths.
+    """Distinct missing items, longest first (or by left text, then so); the key settles equal lengths.
 
     Attributes:
         parts: lists of texts or pairs that the items come from.
@@ -99,8 +103,17 @@ class Work:
         return (part.left[at], part.right[at]) if isinstance(part, Pairs) else (part.items[at], "")
 
 
-def find_work(requests: Sequence[Request], store: VectorStore) -> Work:
-    """What the store lacks of some requests; items that several need stand once."""
+def by_left(card: ModelCard) -> bool:
+    """Whether a model wants pairs with one left text side by side."""
+    return card.kind == "cross-encoder" and card.device == "service"
+
+
+def find_work(requests: Sequence[Request], store: VectorStore, *, by_left: bool = False) -> Work:
+    """What the store lacks of some requests; items that several need stand once.
+
+    Args:
+        by_left: pairs with one left text stand side by side, left texts by their first key.
+    """
     parts = tuple(part for request in requests for part in request.parts)
     sizes = np.array([len(part) for part in parts], dtype=np.int64)
     keys = np.concatenate([text_keys(Texts([])), *(request.keys for request in requests)])
@@ -112,6 +125,8 @@ def find_work(requests: Sequence[Request], store: VectorStore) -> Work:
         (_length(parts[p], i) for p, i in zip(part.tolist(), at.tolist(), strict=True)), np.int64, len(at)
     )
     order = np.argsort(-characters, kind="stable")  # keys are sorted already
+    if by_left:
+        order = order[np.argsort(_left_numbers(parts, part, at)[order], kind="stable")]
     rank = np.full(len(distinct), -1, dtype=np.int64)
     rank[missing[order]] = np.arange(len(order))
     needs: list[Int64] = []
@@ -133,6 +148,17 @@ def find_work(requests: Sequence[Request], store: VectorStore) -> Work:
         tuple(needs),
         np.array(fresh, dtype=np.int64),
     )
+
+
+def _left_numbers(parts: Sequence[Texts | Pairs], part: Int64, at: Int64) -> Int64:
+    """A number for each item, int64 [m], the same for equal left texts."""
+    known: dict[str, int] = {}
+    lefts = (_left(parts[p], i) for p, i in zip(part.tolist(), at.tolist(), strict=True))
+    return np.fromiter((known.setdefault(left, len(known)) for left in lefts), np.int64, len(at))
+
+
+def _left(part: Texts | Pairs, at: int) -> str:
+    return part.left[at] if isinstance(part, Pairs) else ""
 
 
 def _kind(part: Texts | Pairs) -> tuple[str, str]:

@@ -31,7 +31,8 @@ class ModelCard:
         dim: length of a vector; None where unknown before the first text.
         max_length: tokens a text is cut to, special tokens included; None: never cut.
         pooling, normalized: how token vectors became one vector, and whether it has unit length.
-        dtype, device, backend: what computes. `device` may be "auto" until the weights are loaded.
+        dtype, device, backend: what computes. `device` may be "auto" until the weights are loaded;
+            "service" for both where another machine does.
         prompts: role or task kind to the string put in front (see `harness.models.prompts`).
         prompt_policy: which of the prompts are used: card, mteb or none.
         languages, licence, parameters: as published.
@@ -83,6 +84,7 @@ class Options:
         batch_tokens: tokens a batch, at least 4,096 where a CPU computes in bfloat16; speed only.
         cache: folder for memos (hashes), never for results.
         trust_remote_code, allow_pickle: what a checkpoint may do to this machine.
+        offline: no request to a service; answers that are stored are enough for a run.
     """
 
     dtype: str | None = None
@@ -95,6 +97,7 @@ class Options:
     cache: Path | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
+    offline: bool = False
 
 
 @runtime_checkable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast, get_args
 
@@ -10,7 +9,7 @@ from harness.errors import ConfigError, MissingExtraError, ModelError
 from harness.models.base import ModelCard, Options, Similarity
 from harness.models.checkpoint import Checkpoint
 from harness.models.identity import Memo, checkpoint_fingerprint
-from harness.models.prompts import OTHER_KINDS, RETRIEVAL_KINDS, check_policy, same_prompts
+from harness.models.prompts import check_policy, policy_matters
 from harness.models.resolve import Source
 from harness.models.strict import pick_device
 from harness.models.variants import DTYPES, FROZEN, format_variant
@@ -59,7 +58,7 @@ def checkpoint_card(
         "prompts": policy,
         "backend": backend,
     }
-    if kind != "bi-encoder" or _no_difference(prompts, policy):
+    if kind != "bi-encoder" or not policy_matters(prompts, policy):
         chosen["prompts"] = None
     raw = (checkpoint.transformer / "tokenizer.json").is_file()  # needs none of the libraries
     settings = {
@@ -111,11 +110,6 @@ def _frozen(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
     """The values a variant is measured against: the row's, else the checkpoint's own."""
     row = source.row
     return {**FROZEN, "max_length": (row.max_length if row else None) or checkpoint.max_length}
-
-
-def _no_difference(prompts: Mapping[str, str], policy: str) -> bool:
-    kinds = (*RETRIEVAL_KINDS, *OTHER_KINDS)
-    return all(same_prompts(prompts, policy, "card", kind) for kind in kinds)
 
 
 def _required(distributions: list[str]) -> dict[str, str]:

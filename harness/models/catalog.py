@@ -18,6 +18,10 @@ from harness.errors import ConfigError, UnknownNameError
 from harness.models.prompts import check_keys
 from harness.yamlfile import load_yaml
 
+_SERVICE = (
+    "base_url", "api_model", "base_url_env", "key_env", "price", "dimensions", "max_inputs",
+    "max_request_tokens", "concurrency",
+)  # fmt: skip
 BUILT_IN = Path(__file__).with_name("catalog.yaml")
 
 
@@ -50,6 +54,14 @@ class Row(_Strict):
         requires: distributions that the tokenizer needs, by PyPI name.
         unused_tensors: prefixes of stored tensors that the encoder has no use for.
         trust: whether it needs the repository's own code; then the revision must be pinned.
+        base_url, api_model: adapter remote only, as all that follow up to concurrency: the address that
+            `/embeddings` or `/rerank` is put behind, and the service's name of the model.
+        base_url_env: environment variable whose value, where it has one, replaces base_url.
+        key_env: environment variable that holds the key; null: none is sent.
+        price: currency units a million tokens, for estimates.
+        dimensions: whether the service shortens vectors where it is asked to.
+        max_inputs, max_request_tokens: what one request may hold (default 2,048 texts and 300,000 tokens).
+        concurrency: requests at a time (default 8).
         hidden: left out of listings.
     """
 
@@ -78,6 +90,15 @@ class Row(_Strict):
     unused_tensors: list[str] = Field(default_factory=list)
     package: Package | None = None
     trust: bool = False
+    base_url: str | None = None
+    api_model: str | None = None
+    base_url_env: str | None = None
+    key_env: str | None = None
+    price: float | None = Field(default=None, ge=0)
+    dimensions: bool | None = None
+    max_inputs: int | None = Field(default=None, gt=0)
+    max_request_tokens: int | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, gt=0, le=64)
     hidden: bool = False
     notes: list[str] = Field(default_factory=list)
 
@@ -96,6 +117,14 @@ class Row(_Strict):
             raise ValueError("trust needs a pinned revision")
         if not (self.display or self.hub or self.path):
             raise ValueError("one of hub, path and display must be given")
+        given = [field for field in _SERVICE if getattr(self, field) is not None]
+        if self.adapter != "remote" and given:
+            raise ValueError(f"{given[0]} belongs to rows with adapter: remote")
+        if self.adapter == "remote":
+            if not (self.base_url and self.api_model and self.display) or self.hub or self.path:
+                raise ValueError("adapter remote needs base_url, api_model and display, and takes no files")
+            if self.kind == "lexical":
+                raise ValueError("adapter remote runs bi-encoders and cross-encoders")
         return self
 
     @property

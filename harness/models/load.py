@@ -25,12 +25,12 @@ adapters = Registry(
         "cross": "harness.models.cross:load_cross",
         "lexical": "harness.models.lexical:load_lexical",
         "ngram": "harness.models.ngram:load_ngram",
+        "remote": "harness.models.remote:load_remote",
         "fake": "harness.models.fake:load_fake",
         "fake_cross": "harness.models.fake:load_fake_cross",
     },
 )
 PENDING = {
-    "remote": "it is a service, and the HTTP adapter is not written yet",
     "jina_bert": "JinaBERT needs its own network and tokenizer, which are not written yet; transformers "
     "alone would fill half of it with random numbers",
 }
@@ -91,6 +91,7 @@ def load_model(
         cache=cache_folder(cache),
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
+        offline=offline,
     )
     return _adapt(_source(reference, options, weights, display_name, catalog, offline), options)
 
@@ -136,7 +137,8 @@ def _adapt(source: Source, options: Options) -> Model:
         name = "dense" if checkpoint.kind == "bi-encoder" else "cross"
     if checkpoint is None:
         given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "backend")}
-        chosen = sorted(k for k, value in given.items() if value is not None)
+        taken = ("max_length", "dim") if name == "remote" else ()
+        chosen = sorted(k for k, value in given.items() if value is not None and k not in taken)
         if chosen:
             raise ConfigError(f"{source.name} has no weights: it takes no {', '.join(chosen)}")
     model: Model = adapters.get(name)(source, options)

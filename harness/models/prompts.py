@@ -75,6 +75,11 @@ def same_prompts(prompts: Mapping[str, str], policy: str, other: str, task_kind:
     )
 
 
+def policy_matters(prompts: Mapping[str, str], policy: str) -> bool:
+    """Whether a policy puts another prompt than `card` does in front of the texts of any task kind."""
+    return not all(same_prompts(prompts, policy, "card", kind) for kind in (*RETRIEVAL_KINDS, *OTHER_KINDS))
+
+
 def check_policy(policy: str) -> None:
     """Raise UnknownNameError for a policy that does not exist."""
     if policy not in POLICIES:
