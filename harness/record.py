@@ -107,6 +107,7 @@ def result(
         "backend": card.backend,
         "max_length": card.max_length,
         "pooling": card.pooling,
+        "tokenizer": card.tokenizer,
         "normalized": card.normalized,
         "prompt_policy": card.prompt_policy,
         "notes": list(card.notes),

@@ -50,7 +50,7 @@ def test_every_published_model_is_listed() -> None:
     by_family = {
         "jinaai/jina-embeddings-v2-": 6, "pkshatech/GLuCoSE-base-ja": 2, "cl-nagoya/ruri-": 8,
         "intfloat/": 4, "sentence-transformers/": 4, "jinaai/jina-embedding-": 3, "openai/": 3,
-        "jinaai/jina-reranker-v2-": 1, "cometadata/": 1, "harness/": 4,
+        "jinaai/jina-reranker-v2-": 1, "cometadata/": 1, "harness/": 7,
     }  # fmt: skip
     titles = [row.title for row in ROWS.values()]
     assert {start: sum(t.startswith(start) for t in titles) for start in by_family} == by_family
