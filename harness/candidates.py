@@ -112,10 +112,14 @@ def proposed(
     if left:
         for at, answer in _searched(run, run.first, [jobs[n] for n in left], cache, no_cache):
             job = jobs[left[at]]
-            if isinstance(answer, HarnessError):
-                yield left[at], placed(answer, job.task.name, job.split, job.subset)
-            else:
-                yield left[at], with_candidates(job, answer, shelf.write(job, answer))
+            filled: Job | HarnessError
+            try:
+                filled = answer if isinstance(answer, HarnessError) else _kept(shelf, job, answer)
+            except HarnessError as error:
+                filled = error
+            if isinstance(filled, HarnessError):
+                filled = placed(filled, job.task.name, job.split, job.subset)
+            yield left[at], filled
 
 
 def assumed(first: FirstStage, job: Job, cache: str | Path | None, no_cache: bool) -> Job:
@@ -128,6 +132,10 @@ def assumed(first: FirstStage, job: Job, cache: str | Path | None, no_cache: boo
     except StoreError:
         kept = None
     return with_candidates(job, *(kept or (search.spread(_ranking(job), first.depth), None)))
+
+
+def _kept(shelf: Shelf, job: Job, lists: Lists) -> Job:
+    return with_candidates(job, lists, shelf.write(job, lists))
 
 
 def _searched(

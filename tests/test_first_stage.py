@@ -21,6 +21,7 @@ from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_task
 from harness.types import Pairs, Result
+from tests.models import tiny
 from tests.toys import Toy, retrieval_files, vector, write_task
 
 # Six words each, so that BM25 ranks by the number of apples: d2, then d6 and d3 (equal, the higher id first),
@@ -120,11 +121,14 @@ def test_the_best_of_bm25_are_reranked_and_a_missed_document_counts(tmp_path: Pa
 def test_the_ceiling_is_the_first_stages_own_recall(tmp_path: Path, data: Path) -> None:
     """Over the smoke suite's real texts: BM25's recall as a model of its own, and as a first stage."""
     bm25 = load_model("bm25")
-    suite = load_task("SmokeRetrieval", "SmokeRetrievalZh", cache=tmp_path)
+    suite = load_task("SmokeRetrievalMean", cache=tmp_path)
     alone = {r.task: r for r in evaluate(bm25, suite, cache=tmp_path)}
     staged = list(evaluate(Known(), suite, cache=tmp_path, first_stage=FirstStage(bm25, 5)))
-    assert len(staged) == 2
-    for result in staged:
+    *members, mean = staged
+    assert [r.task for r in members] == ["SmokeRetrieval", "SmokeRetrievalZh"]
+    assert [r.variant for r in staged] == [("first-bm25-5",)] * 3
+    assert mean.main_score == pytest.approx(sum(r.main_score for r in members) / 2)
+    for result in members:
         ceiling = result.exact["first_stage_recall_at_5"]
         assert ceiling == pytest.approx(alone[result.task].exact["recall_at_5"])
         assert 0 < ceiling <= 1
@@ -209,6 +213,8 @@ def test_another_first_stage_is_another_result(tmp_path: Path, data: Path) -> No
 
 
 def test_the_address_names_it_where_it_has_a_part(tmp_path: Path, data: Path) -> None:
+    from mteb.results import TaskResult
+
     events: list[Event] = []
     tasks = ("Rank", "Listed", "Find")
     first = FirstStage(Counting(), 2)
@@ -223,6 +229,8 @@ def test_the_address_names_it_where_it_has_a_part(tmp_path: Path, data: Path) ->
     assert (place / "1" / "Rank.json").is_file()
     assert (place / "1+first-test__search-2" / "Find.json").is_file()
     store = Store(tmp_path / "results")
+    read = TaskResult.from_disk(place / "1+first-test__search-2" / "Find.json")
+    assert read.scores["test"][0]["first_stage_recall_at_2"] == results[-1].metrics["first_stage_recall_at_2"]
     found = store.get("test/known", "1", ("first-test__search-2",), "mteb", "Find", "test", "default")
     assert found is not None
     (task,) = load_task("Find", data=[data], cache=tmp_path).tasks
@@ -291,6 +299,10 @@ def test_names_and_depths(tmp_path: Path) -> None:
     assert named("char-ngram-7") == ("harness/char-ngram", (), 7)
     with pytest.raises(ConfigError, match="cannot search"):
         named("fake-cross-10")
+    folder = tiny.bi_encoder(tmp_path / "step-40")
+    assert named(str(folder)) == ("local/step-40", (), 100), "what exists is a name as it stands"
+    assert named(f"{folder}-9") == ("local/step-40", (), 9)
+    assert named(f"{folder}+bf16-9") == ("local/step-40", ("bf16",), 9)
 
 
 def test_a_first_stage_in_a_models_name() -> None:

@@ -223,10 +223,12 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
 
 def _unsearched(planned: Sequence[Any]) -> Iterator[str]:
     """Where the pairs are only guessed, since a plan does not search."""
-    names = [job.task.name for job, _ in planned if job.first and job.candidates_sha256 is None]
-    if names:
-        shown = ", ".join(dict.fromkeys(names))
-        yield f"the first stage has not searched yet: the pairs of {shown} are estimated"
+    waiting = [job for job, _ in planned if job.first and job.candidates_sha256 is None]
+    if waiting:
+        names = ", ".join(dict.fromkeys(job.task.name for job in waiting))
+        yield f"the first stage has not searched yet: the pairs of {names} are estimated"
+    if any(job.first["prompts"] for job in waiting):  # a bi-encoder
+        yield "what the first stage encodes for its search is not counted"
 
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
