@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.data.build import RANKING
@@ -11,11 +11,12 @@ from harness.data.examples import Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
 from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
+from harness.first_stage import FirstStage
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render
 from harness.suite import Suite
 from harness.task import Task
-from harness.types import Pairs, Texts
+from harness.types import Pairs, Role, Texts
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Job:
         texts: rendered texts by the names of the kind's `needs` (bi-encoders).
         pairs: text pairs (cross-encoders).
         shown: role to the first rendered text, for the record and for the user's eyes.
+        first: the first stage whose candidates are reranked (see `FirstStage.identity`), or None. The pairs
+            are missing until it has searched.
+        candidates_sha256: of the candidate lists; None where there are none, or none that were searched.
     """
 
     task: Task
@@ -38,6 +42,8 @@ class Job:
     texts: Mapping[str, Texts]
     pairs: Pairs | None
     shown: Mapping[str, str]
+    first: Mapping[str, Any] | None = None
+    candidates_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def nobody(event: Event) -> None:
     """A listener that does not listen."""
 
 
-def select(suite: Suite, card: ModelCard, listen: Listener) -> list[Task]:
+def select(suite: Suite, card: ModelCard, listen: Listener, first: FirstStage | None = None) -> list[Task]:
     """The suite's tasks that a model can be scored on, members of an aggregate in front of it.
 
     Of a suite, the others are skipped and said; tasks that were named one by one must all apply.
@@ -80,7 +86,7 @@ def select(suite: Suite, card: ModelCard, listen: Listener) -> list[Task]:
     Raises:
         ModelError: a named task, or every task of the suite, does not apply.
     """
-    reasons = {task.name: applicable(task, card) for task in suite.tasks}
+    reasons = {task.name: applicable(task, card, first is not None) for task in suite.tasks}
     able = [task for task in suite.tasks if not reasons[task.name]]
     refused = [reason for reason in reasons.values() if reason]
     if refused and (suite.named or not able):
@@ -88,7 +94,12 @@ def select(suite: Suite, card: ModelCard, listen: Listener) -> list[Task]:
     for task in suite.tasks:
         if reasons[task.name]:
             listen(Event("skip", task.name, reasons[task.name]))
-    return flatten(able)
+    tasks = flatten(able)
+    if first is not None and (without := [task.name for task in tasks if not task.searched]):
+        more = f" and {len(without) - 4} more" if len(without) > 4 else ""
+        words = "search no corpus: the first stage has no part in them, nor in their results' address"
+        listen(Event("note", "", f"{', '.join(without[:4])}{more} {words}"))
+    return tasks
 
 
 def flatten(tasks: Iterable[Task]) -> list[Task]:
@@ -100,25 +111,32 @@ def flatten(tasks: Iterable[Task]) -> list[Task]:
     return list(ordered.values())
 
 
-def applicable(task: Task, card: ModelCard) -> str:
-    """Why a model of this kind cannot be scored on the task; empty where it can."""
-    if task.kind == "retrieval" and card.kind == "cross-encoder" and not _has_candidates(task):
+def applicable(task: Task, card: ModelCard, staged: bool = False) -> str:
+    """Why a model of this kind cannot be scored on the task; empty where it can.
+
+    Args:
+        staged: whether a first stage searches for it.
+    """
+    if task.kind == "retrieval" and card.kind == "cross-encoder" and task.searched and not staged:
         return (
             f"{task.name} ({task.kind}) has no candidate lists: a cross-encoder reranks what a first stage "
-            f"found; name a reranking task, or put candidates beside the queries"
+            f"found; give one with --first-stage bm25 (or a bi-encoder), or name a reranking task"
         )
     if card.kind in task.scorer.models:
-        refused = [why for member in task.members if (why := applicable(member, card))]
+        refused = [why for member in task.members if (why := applicable(member, card, staged))]
         return refused[0] if refused else ""
     able = " or ".join(task.scorer.models)
     return f"{task.name} ({task.kind}) is scored with a {able} model; {card.name} is of kind {card.kind}"
 
 
-def _has_candidates(task: Task) -> bool:
-    return task.folder is not None and any(".candidates." in name for name in task.folder.names)
-
-
-def prepare(task: Task, card: ModelCard, loaded: dict[str, Any], *, offline: bool) -> list[Job]:
+def prepare(
+    task: Task,
+    card: ModelCard,
+    loaded: dict[str, Any],
+    *,
+    offline: bool,
+    first: FirstStage | None = None,
+) -> list[Job]:
     """The jobs of one task, its data loaded and its texts rendered.
 
     Raises:
@@ -129,7 +147,7 @@ def prepare(task: Task, card: ModelCard, loaded: dict[str, Any], *, offline: boo
     for split, subset in task.entries:
         try:
             examples = load_examples(task, split, subset, loaded, offline=offline)
-            jobs.append(_job(task, split, subset, examples, card))
+            jobs.append(_job(task, split, subset, examples, card, first))
         except HarnessError as error:
             problems.append(error)
     loaded.pop(task.name, None)
@@ -156,24 +174,67 @@ def remarks(job: Job) -> list[str]:
     return [f"{job.task.name} ({job.split}, {job.subset}): {n} {words}" for n, words in counted if n]
 
 
-def _job(task: Task, split: str, subset: str, examples: Examples, card: ModelCard) -> Job:
+def first_job(job: Job, card: ModelCard) -> Job:
+    """What the first stage, a searcher or bi-encoder, has to search for the job of a cross-encoder."""
+    settings = {**job.settings, "similarity": card.similarity}
+    texts = _texts(job.task, job.examples, settings, card) if card.kind == "bi-encoder" else {}
+    return replace(job, settings=settings, texts=texts, first=None)
+
+
+def with_candidates(job: Job, lists: Mapping[str, Sequence[str]], digest: str | None) -> Job:
+    """The job with the pairs of a first stage's candidates.
+
+    Args:
+        lists: query id to document ids.
+        digest: their SHA-256; None where they only stand in for some.
+    """
+    assert job.first is not None
+    settings = {**job.settings, "first_stage": lists, "first_stage_depth": job.first["depth"]}
+    pairs: Pairs = job.task.scorer.load().pairs(job.examples, settings)
+    return replace(job, settings=settings, pairs=pairs, shown=_sides(pairs), candidates_sha256=digest)
+
+
+def _job(
+    task: Task, split: str, subset: str, examples: Examples, card: ModelCard, first: FirstStage | None
+) -> Job:
     settings = {**task.settings, "similarity": card.similarity, "main": task.main}
-    module = task.scorer.load()
     texts: dict[str, Texts] = {}
     pairs = None
+    staged = None
     shown: dict[str, str] = {}
     if card.kind == "bi-encoder":
-        for name, bare in module.needs(examples, settings).items():
-            role = task.roles.get(name, bare.role)
-            kind = "retrieval" if name in task.roles else task.kind
-            rendered = render(bare, prompt_for(card.prompts, card.prompt_policy, kind, role))
-            texts[name] = rendered
-            if len(rendered):
-                shown[name] = rendered.items[0]
+        texts = _texts(task, examples, settings, card)
+        shown = {name: part.items[0] for name, part in texts.items() if len(part)}
+    elif first is not None and task.searched and isinstance(examples, RankingExamples):
+        staged = first.identity(_prompts(task, first.card))
+        examples = replace(examples, candidates=None)  # one way for all entries of the task
     elif card.kind == "cross-encoder":
-        pairs = module.pairs(examples, settings)
-        if len(pairs):
-            shown = {"left": pairs.left[0], "right": pairs.right[0]}
+        pairs = task.scorer.load().pairs(examples, settings)
+        shown = _sides(pairs)
     elif task.kind in RANKING and isinstance(examples, RankingExamples):
         shown = {"queries": examples.queries[0], "documents": examples.documents[0]}
-    return Job(task, split, subset, examples, fingerprint(examples), settings, texts, pairs, shown)
+    return Job(task, split, subset, examples, fingerprint(examples), settings, texts, pairs, shown, staged)
+
+
+def _texts(task: Task, examples: Examples, settings: Mapping[str, Any], card: ModelCard) -> dict[str, Texts]:
+    needed = task.scorer.load().needs(examples, settings)
+    return {name: render(bare, _prompt(task, card, name, bare.role)) for name, bare in needed.items()}
+
+
+def _prompt(task: Task, card: ModelCard, name: str, role: Role) -> str:
+    kind = "retrieval" if name in task.roles else task.kind
+    return prompt_for(card.prompts, card.prompt_policy, kind, task.roles.get(name, role))
+
+
+def _prompts(task: Task, card: ModelCard) -> dict[str, str]:
+    """The prompts of a first stage; none for a searcher."""
+    if card.kind != "bi-encoder":
+        return {}
+    return {
+        "queries": _prompt(task, card, "queries", "query"),
+        "documents": _prompt(task, card, "documents", "document"),
+    }
+
+
+def _sides(pairs: Pairs) -> dict[str, str]:
+    return {"left": pairs.left[0], "right": pairs.right[0]} if len(pairs) else {}

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.candidates import assumed
 from harness.engine.vectors import Keys, VectorStore, open_vectors, pair_keys, text_keys
+from harness.first_stage import FirstStage, staged
 from harness.jobs import Job, nobody, prepare, select
 from harness.models.rates import Counter, SecondsFrom, clock, counter
 from harness.suite import Suite
@@ -73,18 +75,22 @@ def plan_run(
     cache: str | Path | None = None,
     no_cache: bool = False,
     offline: bool = False,
+    first_stage: FirstStage | None = None,
 ) -> list[tuple[Job, Cost]]:
     """What scoring would cost, job by job: texts, those the vector store lacks, their tokens, the time.
 
     Nothing is encoded and nothing is written. Texts that an earlier job already needs are not counted as
-    missing again.
+    missing again. Where a first stage has not searched yet, other documents stand in for its candidates.
     """
+    card = staged(model.card, first_stage)
     jobs = [
         job
-        for task in select(suite, model.card, nobody)
+        for task in select(suite, card, nobody, first_stage)
         if task.kind != "aggregate"
-        for job in prepare(task, model.card, {}, offline=offline)
+        for job in prepare(task, card, {}, offline=offline, first=first_stage)
     ]
+    if first_stage is not None:
+        jobs = [assumed(first_stage, job, cache, no_cache) if job.first else job for job in jobs]
     store = open_vectors(model.card, cache, no_cache, lambda line: None)
     needs = _needs(jobs, store)
     characters = sum(int(need.lengths.sum()) for need in needs)

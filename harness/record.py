@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from harness.models.base import ModelCard
-from harness.models.variants import relevant
+from harness.models.variants import parse_variant, relevant
 from harness.task import Task
 from harness.types import Result, Scores
 
@@ -32,15 +32,23 @@ _CHANGES = {
     "main": "the main metric changed",
     "prompts": "the prompts changed",
     "similarity": "the similarity changed",
+    "first_stage": "the first stage changed",
 }
 
 
-def identity(task: Task, card: ModelCard, data: str, prompts: Mapping[str, str]) -> dict[str, Any]:
+def identity(
+    task: Task,
+    card: ModelCard,
+    data: str,
+    prompts: Mapping[str, str],
+    first: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """All that decides whether a stored number still stands, JSON-ready.
 
     Args:
         data: fingerprint of the examples.
         prompts: name of a kind's text to the prompt in front of it.
+        first: the first stage whose candidates were reranked (see `FirstStage.identity`).
     """
     return {
         "fingerprint": card.fingerprint,
@@ -50,12 +58,14 @@ def identity(task: Task, card: ModelCard, data: str, prompts: Mapping[str, str])
         "main": task.main,
         "prompts": dict(prompts),
         "similarity": card.similarity,
+        "first_stage": None if first is None else dict(first),
     }
 
 
 def variant_of(card: ModelCard, task: Task) -> tuple[str, ...]:
     """The tokens that set a result apart: those of the card's that can matter to this kind of task."""
-    return relevant(card.variant, task.kind, card.kind, card.prompts)
+    tokens = relevant(card.variant, task.kind, card.kind, card.prompts)
+    return tokens if task.searched else tuple(t for t in tokens if "first" not in parse_variant([t]))
 
 
 def stale(found: Result, now: Mapping[str, Any]) -> list[str]:
@@ -66,6 +76,8 @@ def stale(found: Result, now: Mapping[str, Any]) -> list[str]:
     """
     if now["fingerprint"] is None:
         return ["the model declares no fingerprint, so nothing tells whether it changed"]
+    if now["first_stage"] is not None and now["first_stage"]["fingerprint"] is None:
+        return ["the first stage declares no fingerprint, so nothing tells whether it changed"]
     then = {**found.provenance, "scorer": found.scorer, "data": found.data_fingerprint}
     return [_CHANGES[name] for name, value in now.items() if then.get(name) != value]
 
@@ -85,7 +97,7 @@ def result(
     Args:
         now: `identity` of what was scored.
         shown: role to the first rendered text.
-        cost: seconds, texts asked for and texts encoded.
+        cost: seconds, texts asked for and texts encoded; after a first stage, the hash of its candidates.
     """
     provenance = {
         **{name: value for name, value in now.items() if name not in ("data", "scorer")},
@@ -95,6 +107,7 @@ def result(
         "backend": card.backend,
         "max_length": card.max_length,
         "pooling": card.pooling,
+        "tokenizer": card.tokenizer,
         "normalized": card.normalized,
         "prompt_policy": card.prompt_policy,
         "notes": list(card.notes),

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import record
+from harness.candidates import proposed
 from harness.encoding import encoded_jobs
 from harness.engine.vectors import open_vectors
 from harness.errors import HarnessError, together
+from harness.first_stage import FirstStage, staged
 from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select
 from harness.memory import default_budget
 from harness.scoring import Encoded, Run, aggregate, finished, placed, shown, standing
@@ -32,6 +34,7 @@ def evaluate(
     keep_going: bool = False,
     offline: bool = False,
     memory: int | None = None,
+    first_stage: FirstStage | None = None,
     listen: Listener = nobody,
 ) -> Iterator[Result]:
     """Score a model on every task of a suite, one `Result` a (task, split, subset), in the suite's order.
@@ -49,18 +52,19 @@ def evaluate(
         no_cache: neither read nor write the vector store.
         keep_going: record a failed task and go on; otherwise its error ends the run.
         memory: bytes that scoring may take; default 60 % of what is free.
+        first_stage: what proposes a cross-encoder's candidates on retrieval tasks (`harness.first_stage`).
         listen: called with every `Event`, from more than one thread.
 
     Raises:
         HarnessError: nothing of the suite applies to the model, data are missing or bad (all at once),
             or a task failed and `keep_going` is off. Finished work is stored.
     """
-    card = model.card
-    tasks = select(suite, card, listen)
+    card = staged(model.card, first_stage)
+    tasks = select(suite, card, listen, first_stage)
     vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
     budget = default_budget() if memory is None else memory
-    run = Run(model, store, vectors, force, keep_going, budget, listen)
-    wanted = _prepare_all(run, tasks, offline)
+    run = Run(model, store, vectors, force, keep_going, budget, listen, first_stage)
+    wanted = _with_candidates(run, _prepare_all(run, tasks, offline), cache, no_cache)
     jobs = [item for item in wanted if isinstance(item, Job)]
     for note in card.notes:
         listen(Event("note", "", note))
@@ -167,7 +171,7 @@ def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | R
             items.append(task)
             continue
         try:
-            jobs = prepare(task, run.card, loaded, offline=offline)
+            jobs = prepare(task, run.card, loaded, offline=offline, first=run.first)
         except HarnessError as error:
             problems.append(error)
             if run.keep_going:
@@ -181,6 +185,24 @@ def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | R
     if problems and not (run.keep_going and items):
         raise together(problems)
     return items
+
+
+def _with_candidates(
+    run: Run, wanted: Sequence[Job | Result | Task], cache: str | Path | None, no_cache: bool
+) -> list[Job | Result | Task]:
+    """The same with what the first stage proposes; a job for which it fails is recorded and left out."""
+    items: dict[int, Job | Result | Task] = dict(enumerate(wanted))
+    waiting = {at: item for at, item in items.items() if isinstance(item, Job) and item.first is not None}
+    places = list(waiting)
+    if waiting:
+        for number, answer in proposed(run, list(waiting.values()), cache, no_cache):
+            job = waiting[places[number]]
+            if isinstance(answer, HarnessError):
+                del items[places[number]]
+                _failed(run, job.task, job.split, job.subset, answer)
+            else:
+                items[places[number]] = answer
+    return list(items.values())
 
 
 def _tell_prompts(jobs: Sequence[Job], listen: Listener) -> None:

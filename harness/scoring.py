@@ -15,11 +15,12 @@ from harness.engine.encode import blamed, stored
 from harness.engine.vectors import VectorStore
 from harness.engine.work import Request
 from harness.errors import DataError, HarnessError, StoreError, UnknownNameError
+from harness.first_stage import FirstStage, staged
 from harness.jobs import Event, Job, Listener
 from harness.models.base import ModelCard
 from harness.store import Store
 from harness.task import Task
-from harness.types import Result, Scores
+from harness.types import Result, Scores, Vectors
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Run:
     keep_going: bool
     memory: int
     listen: Listener
+    first: FirstStage | None = None
 
     @property
     def card(self) -> ModelCard:
         """The model's card as it is now; the device is known once the weights are loaded."""
-        card: ModelCard = self.model.card
-        return card
+        return staged(self.model.card, self.first)
 
 
 @dataclass(frozen=True)
@@ -151,26 +152,34 @@ def _score(run: Run, job: Job, encoded: Encoded) -> Result:
     settings = {**job.settings, "memory": run.memory}
     asked = 0
     if encoded.request is None:
-        scores = module.score_search(job.examples, _blaming(run.model), settings)
+        scores = module.score_search(job.examples, blaming(run.model), settings)
     else:
-        rows = stored(run.vectors, encoded.request.keys)
-        asked = len(rows)
+        asked = len(encoded.request.keys)
         if card.kind == "cross-encoder":
+            rows = stored(run.vectors, encoded.request.keys)
             scores = module.score_pairs(job.examples, run.vectors.scores(rows), settings)
         else:
-            ends = np.cumsum([len(part) for part in encoded.request.parts])[:-1]
-            parts = [run.vectors.vectors(part) for part in np.split(rows, ends)]
-            scores = module.score(job.examples, dict(zip(job.texts, parts, strict=True)), settings)
-    cost = {
+            scores = module.score(job.examples, vectors_of(run, job, encoded.request), settings)
+    cost: dict[str, Any] = {
         "seconds": round(encoded.seconds + time.perf_counter() - started, 3),
         "texts": asked,
         "texts_encoded": encoded.texts_encoded,
     }
+    if job.candidates_sha256 is not None:
+        cost["candidates_sha256"] = job.candidates_sha256
     now = _identity(job, card)
     return record.result(job.task, job.split, job.subset, card, scores, now, job.shown, cost)
 
 
-def _blaming(model: Any) -> Callable[..., Any]:
+def vectors_of(run: Run, job: Job, request: Request) -> dict[str, Vectors]:
+    """The vectors of a job's texts, by the names of its kind's `needs`."""
+    rows = stored(run.vectors, request.keys)
+    ends = np.cumsum([len(part) for part in request.parts])[:-1]
+    parts = [run.vectors.vectors(part) for part in np.split(rows, ends)]
+    return dict(zip(job.texts, parts, strict=True))
+
+
+def blaming(model: Any) -> Callable[..., Any]:
     """The model's search; what it raises is the model's fault, what the scorer raises is not."""
 
     def search(*args: Any) -> Any:
@@ -191,7 +200,7 @@ def _samples_lost(store: Store, found: Result) -> list[str]:
 
 def _identity(job: Job, card: ModelCard) -> dict[str, Any]:
     prompts = {name: texts.prompt for name, texts in job.texts.items()}
-    return record.identity(job.task, card, job.data_fingerprint, prompts)
+    return record.identity(job.task, card, job.data_fingerprint, prompts, job.first)
 
 
 def _keep(store: Store | None, result: Result) -> Result:

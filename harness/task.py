@@ -73,6 +73,22 @@ class Task:
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def listed(self) -> bool:
+        """Whether its data come with candidate lists, as far as that is known before they are read."""
+        if self.kind != "retrieval":
+            return self.kind in ("reranking", "instruction_reranking")
+        if self.folder is not None:
+            return any(".candidates." in name for name in self.folder.names)
+        return self.source is not None and "candidates" in (self.source.configs or {})
+
+    @property
+    def searched(self) -> bool:
+        """Whether documents are found in a whole corpus, so that a cross-encoder needs a first stage."""
+        if self.kind == "aggregate":
+            return any(member.searched for member in self.members)
+        return self.kind == "retrieval" and not self.listed
+
 
 def resolve(
     definition: TaskDefinition, protocol: str, roots: Sequence[Path], known: Mapping[str, TaskInfo]

@@ -53,6 +53,14 @@ def eval_(
         ),
     ] = None,
     backend: Annotated[str | None, typer.Option(help="What runs the model: torch (default).")] = None,
+    first_stage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[-K]",
+            help="Of a cross-encoder on retrieval tasks: bm25 or a bi-encoder, and how many documents a "
+            "query it proposes; default 100.",
+        ),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
     name: Annotated[str | None, typer.Option(help="Name under which a local model is recorded.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Score again; vectors are reused.")] = False,
@@ -87,9 +95,12 @@ def eval_(
       harness eval ./my-checkpoint --task SciFact --data ../data
 
       harness eval bm25 --task SciFact --subset default --json
+
+      harness eval my-reranker --task SciFact --first-stage bm25-50
     """
     common.hush(verbose)
     from harness.errors import ConfigError
+    from harness.first_stage import load_first_stage, split_first, staged
     from harness.models import load_model
     from harness.suite import load_suite, load_task
 
@@ -97,8 +108,11 @@ def eval_(
         raise ConfigError("--suite and --task exclude each other")
     options: dict[str, Any] = {"cache": cache, "no_cache": no_cache, "offline": offline}
     bound = {} if memory is None else {"memory": _parsed(memory)}
+    bare, named = split_first(model)
+    if named and first_stage not in (None, named):
+        raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
     scorer = load_model(
-        model,
+        bare,
         device=device,
         dtype=dtype,
         max_length=max_length,
@@ -114,6 +128,10 @@ def eval_(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
+    if chosen_first := named or first_stage:
+        where: dict[str, Any] = {"device": device, "catalog": catalog, "cache": cache, "offline": offline}
+        options["first_stage"] = load_first_stage(chosen_first, **where)
+        staged(scorer.card, options["first_stage"])  # refuses what searches by itself before data are read
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
     if task:
         chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
@@ -139,12 +157,13 @@ def _run(
 ) -> int:
     """Evaluate and print; the number of tasks that failed."""
     from harness.cli.progress import Screen
+    from harness.first_stage import staged
     from harness.run import evaluate
     from harness.store import Store
 
     store = Store(results)
     found: list[Result] = []
-    with Screen(scorer.card, suite, quiet=quiet) as screen:
+    with Screen(staged(scorer.card, options.get("first_stage")), suite, quiet=quiet) as screen:
         try:
             found.extend(evaluate(scorer, suite, store=store, listen=screen, **options))
         except KeyboardInterrupt:
@@ -198,8 +217,18 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
     what = "pairs" if scorer.card.kind == "cross-encoder" else "texts"
     headers = ["task", "split", "subset", what, "distinct", "cached", "to encode", "tokens", "time"]
     common.answer(common.table(headers, rows))
-    for line in (*_plan_in_words(whole), *_first_texts(planned)):
+    for line in (*_unsearched(planned), *_plan_in_words(whole), *_first_texts(planned)):
         common.answer(line)
+
+
+def _unsearched(planned: Sequence[Any]) -> Iterator[str]:
+    """Where the pairs are only guessed, since a plan does not search."""
+    waiting = [job for job, _ in planned if job.first and job.candidates_sha256 is None]
+    if waiting:
+        names = ", ".join(dict.fromkeys(job.task.name for job in waiting))
+        yield f"the first stage has not searched yet: the pairs of {names} are estimated"
+    if any(job.first["prompts"] for job in waiting):  # a bi-encoder
+        yield "what the first stage encodes for its search is not counted"
 
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.data.examples import RankingExamples
 from harness.data.packed import arrow_strings, positions
-from harness.errors import DataError
+from harness.errors import DataError, ModelError, NonFiniteError
 from harness.types import Float32, Int64
 
 Candidates = Mapping[str, Sequence[str]]
@@ -138,7 +138,12 @@ def ranked(
     single = np.asarray(scores, dtype=np.float32)  # trec_eval compares no finer
     order = np.lexsort((places[docs], -single, lists))
     run = Run(docs[order], single[order], _offsets(lists, count))
-    return run if k is None else keep(run, _rank(run) < k)
+    return run if k is None else cut(run, k)
+
+
+def cut(run: Run, k: int) -> Run:
+    """The best k of each list."""
+    return keep(run, _rank(run) < k)
 
 
 def keep(run: Run, mask: npt.NDArray[np.bool_]) -> Run:
@@ -149,6 +154,12 @@ def keep(run: Run, mask: npt.NDArray[np.bool_]) -> Run:
 def without(run: Run, unwanted: Int64) -> Run:
     """Drop from each list one document, [lists], or none where it is -1."""
     return keep(run, run.docs != unwanted[run.lists()])
+
+
+def own_documents(examples: RankingExamples) -> Int64:
+    """Corpus position of the document that has each query's id, -1 where there is none: int64 [q]."""
+    position = positions(examples.doc_ids, set(examples.query_ids))
+    return np.array([position.get(name, -1) for name in examples.query_ids], dtype=np.int64)
 
 
 def without_first(run: Run) -> Run:
@@ -231,6 +242,26 @@ def ideal(qrels: Qrels, width: int) -> tuple[npt.NDArray[np.int32], Int64]:
     for row, values in zip(out, best, strict=True):
         row[: len(values)] = values[: len(row)]
     return out, np.array([len(values) for values in best], dtype=np.int64)
+
+
+def check_found(found: Int64, scores: Float32, queries: int, documents: int) -> None:
+    """Refuse what a searcher answered unless it is places in the corpus, each once a query, with scores.
+
+    Raises:
+        ModelError: wrong shapes, a place outside the corpus, a document twice.
+        NonFiniteError: the score of a document is not finite.
+    """
+    if found.ndim != 2 or found.shape != scores.shape or len(found) != queries:
+        raise ModelError(
+            f"the searcher answered shapes {found.shape} and {scores.shape} for {queries} queries"
+        )
+    if found.size and (found.min() < -1 or found.max() >= documents):
+        raise ModelError(f"the searcher answered places outside its {documents} documents")
+    ordered = np.sort(found, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+        raise ModelError("the searcher answered a document twice for one query")
+    if not np.isfinite(scores[found >= 0]).all():
+        raise NonFiniteError("the searcher answered a score that is not finite")
 
 
 def _rank(run: Run) -> Int64:

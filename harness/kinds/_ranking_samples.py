@@ -13,6 +13,7 @@ from harness.errors import ConfigError, DataError, UnknownNameError
 from harness.kinds import SCORERS
 from harness.kinds._ranking_extra import EXTRAS, SINGLE, halves, over_subqueries, p_mrr_of_queries
 from harness.kinds._ranking_runs import Judged, Qrels, Run, grades, ideal, joined, judged, split
+from harness.kinds.first_stage import PREFIX
 from harness.metrics.ranking import CONFIDENCES, Float64, confidence, level_scores, naucs, recall_cap, trec
 from harness.types import Int64
 
@@ -82,6 +83,7 @@ def metrics_from(samples: pa.Table, settings: Settings) -> tuple[dict[str, float
     settings = complete(settings)
     own = _group(samples, "")
     exact, undefined = _means(own, settings["k_values"])
+    exact.update({name: float(np.mean(values)) for name, values in own.items() if name.startswith(PREFIX)})
     for extra in settings["extra"]:
         if extra == _SUBQUERIES:
             values, missing = _means(_group(samples, _SUBQUERIES), settings["k_values"])
@@ -120,7 +122,8 @@ def details_from(samples: pa.Table, settings: Settings) -> dict[str, Any]:
 
 def reported(name: str, value: float) -> float:
     """A metric as mteb reports it in memory: trec_eval's means to five decimals, the others as they are."""
-    return round(value, 5) if name.removeprefix(f"{_SUBQUERIES}_").startswith(_ROUNDED) else value
+    bare = name.removeprefix(f"{_SUBQUERIES}_").removeprefix("first_stage_")
+    return round(value, 5) if bare.startswith(_ROUNDED) else value
 
 
 def _rows(

@@ -1,8 +1,8 @@
 """retrieval, reranking and instruction_reranking, scorer `trec`: trec_eval's measures as mteb reports them.
 
 Settings beside the scorer's defaults: `similarity` (cosine, dot, euclidean), `main`, `memory` (bytes that a
-search may hold; changes no figure) and `first_stage`, a mapping of query id to document ids that stands in
-for candidates where a task has none of its own.
+search may hold; changes no figure) and, where a task has no candidates of its own, `first_stage`, a mapping
+of query id to document ids that stands in for them, with `first_stage_depth`, how many were asked for.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from typing import Any
 import numpy as np
 
 from harness.data.examples import RankingExamples
-from harness.data.packed import positions
 from harness.errors import DataError, ModelError, NonFiniteError, UnknownNameError
 from harness.kinds._ranking_runs import (
     Candidates,
     Listed,
     Run,
+    check_found,
     descending_places,
     listed,
+    own_documents,
     ranked,
     rectangular,
     without,
     without_first,
 )
 from harness.kinds._ranking_samples import complete, details_from, make_samples, metrics_from, reported
+from harness.kinds.first_stage import with_recall
 from harness.metrics.topk import candidate_scores, search
 from harness.types import Float32, Int64, Pairs, Scores, Texts, Vectors
 
@@ -123,11 +125,9 @@ def score_search(examples: RankingExamples, search: Search, settings: Settings) 
     step = len(queries) if pool is None else max(1, _SEARCH_CELLS // len(documents))
     for start in range(0, len(queries), step):
         found, scores = search(queries[start : start + step], documents, k)
-        _check_found(found, scores, len(queries[start : start + step]), len(documents))
+        check_found(found, scores, len(queries[start : start + step]), len(documents))
         rows, columns = np.nonzero(found >= 0)
         docs, values = found[rows, columns], scores[rows, columns]
-        if not np.isfinite(values).all():
-            raise NonFiniteError("the searcher answered a score that is not finite")
         if pool is None:
             entries.append((rows + start, docs, values))
             continue
@@ -142,21 +142,10 @@ def score_search(examples: RankingExamples, search: Search, settings: Settings) 
     return _finish(examples, [run], places, settings)
 
 
-def _check_found(found: Int64, scores: Float32, queries: int, documents: int) -> None:
-    """Raise ModelError unless a searcher answered places in the corpus, each once a query."""
-    if found.ndim != 2 or found.shape != scores.shape or len(found) != queries:
-        raise ModelError(
-            f"the searcher answered shapes {found.shape} and {scores.shape} for {queries} queries"
-        )
-    if found.size and (found.min() < -1 or found.max() >= documents):
-        raise ModelError(f"the searcher answered places outside its {documents} documents")
-    ordered = np.sort(found, axis=1)
-    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-        raise ModelError("the searcher answered a document twice for one query")
-
-
 def _finish(examples: RankingExamples, runs: Iterable[Run], places: Int64, settings: Settings) -> Scores:
     samples = make_samples(examples, _trimmed(examples, runs, settings), places, settings)
+    if settings.get("first_stage") is not None and examples.candidates is None:
+        samples = with_recall(samples, examples, settings)
     exact, undefined = metrics_from(samples, settings)
     main = settings.get("main") or "ndcg_at_10"
     if main in undefined:
@@ -164,23 +153,16 @@ def _finish(examples: RankingExamples, runs: Iterable[Run], places: Int64, setti
     if main not in exact:
         raise UnknownNameError("metric", main, exact)
     metrics = {name: reported(name, value) for name, value in exact.items()}
-    details = details_from(samples, settings)
-    if settings.get("first_stage") is not None and examples.candidates is None:
-        details["first_stage_recall"] = exact[f"recall_at_{max(settings['k_values'])}"]
-    return Scores(main, metrics, exact, samples, undefined, details)
+    return Scores(main, metrics, exact, samples, undefined, details_from(samples, settings))
 
 
 def _trimmed(examples: RankingExamples, runs: Iterable[Run], settings: Settings) -> Iterator[Run]:
     """The lists without what the task leaves out of them."""
-    own = np.full(len(examples.query_ids), -1, dtype=np.int64)
-    if settings["ignore_identical_ids"]:
-        position = positions(examples.doc_ids, set(examples.query_ids))
-        own = np.array([position.get(name, -1) for name in examples.query_ids], dtype=np.int64)
+    own = own_documents(examples) if settings["ignore_identical_ids"] else None
     start = 0
     for run in runs:
-        unwanted = own[start : start + len(run)]
+        lists = run if own is None else without(run, own[start : start + len(run)])
         start += len(run)
-        lists = without(run, unwanted) if settings["ignore_identical_ids"] else run
         yield without_first(lists) if settings["skip_first_result"] else lists
         del run, lists  # before the next are made
 

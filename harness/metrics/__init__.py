@@ -30,6 +30,7 @@ class Family:
 FAMILIES: tuple[Family, ...] = (
     Family(r"(ndcg|map|recall|precision|hit_rate|mrr)_at_\d+", "ranking"),
     Family(r"nauc_(ndcg|map|recall|precision|mrr)_at_\d+_(max|std|diff1)", "ranking", low=float("-inf")),
+    Family(r"first_stage_recall_at_\d+", "ranking"),
     Family(r"R_cap_at_\d+", "ranking"),
     Family(r"p-MRR", "ranking", low=-1.0),
     Family(r"paired_accuracy|robustness_at_10|level_score.*", "ranking"),

@@ -39,6 +39,7 @@ class ModelCard:
         variant: tokens that set it apart from the catalog's defaults (see `harness.models.variants`).
         catalog_row: the row's number, raised when one of its defaults changed; None off the catalog.
         adapter: `name@version` of the code that runs it.
+        tokenizer: of a lexical model, its name in `harness.models.words.TOKENIZERS`.
         default_suite: suite that `eval` takes when none is named.
         notes: remarks worth a line in a report.
     """
@@ -63,6 +64,7 @@ class ModelCard:
     variant: tuple[str, ...] = ()
     catalog_row: int | None = None
     adapter: str = "plugin"
+    tokenizer: str | None = None
     default_suite: str | None = None
     notes: tuple[str, ...] = ()
 

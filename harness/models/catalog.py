@@ -50,6 +50,7 @@ class Row(_Strict):
         row: raised when a default changes, so that old results are not taken for new ones.
         pooling, normalize: as published; the checkpoint's own modules.json is followed where it has one.
         dim, max_length: null where the checkpoint says it (baselines: where there is none).
+        tokenizer: of a lexical model, its name in `harness.models.words.TOKENIZERS`; null: the first there.
         tokenizer_type: transformers' name of the tokenizer class, where the declared one is wrong.
         requires: distributions that the tokenizer needs, by PyPI name.
         unused_tensors: prefixes of stored tensors that the encoder has no use for.
@@ -85,6 +86,7 @@ class Row(_Strict):
     languages: list[str] = Field(default_factory=list)
     prompts: dict[str, str] = Field(default_factory=dict)
     default_suite: str | None = None
+    tokenizer: str | None = None
     tokenizer_type: str | None = None
     requires: list[str] = Field(default_factory=list)
     unused_tensors: list[str] = Field(default_factory=list)

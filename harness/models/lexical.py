@@ -1,12 +1,11 @@
 """BM25 through bm25s: the lexical baseline and first stage. No vectors, no weights.
 
-Robertson's BM25 as Lucene counts it (k1 1.5, b 0.75). Words are runs of `\\w` in lower case; runs of Han
-and kana, which know no spaces, become character bigrams (a run of one character is itself a term).
+Robertson's BM25 as Lucene counts it (k1 1.5, b 0.75), over the terms of the catalog row's tokenizer
+(`harness.models.words`).
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -16,18 +15,30 @@ import numpy as np
 from harness.models.base import ModelCard, Options
 from harness.models.identity import fingerprint
 from harness.models.resolve import Source
+from harness.models.words import DEFAULT, Terms, open_tokenizer
 from harness.types import Float32, Int64
 
 VERSION = 1
 K1, B = 1.5, 0.75
-_CJK = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TERMS = re.compile(f"(?P<cjk>[{_CJK}]+)|[^\\W{_CJK}]+")
 
 
 def load_lexical(source: Source, options: Options) -> Bm25:
-    """The BM25 searcher."""
+    """The BM25 searcher.
+
+    Raises:
+        MissingExtraError: the row's tokenizer needs what is not installed.
+    """
     row = source.row
-    settings = {"adapter": f"lexical@{VERSION}", "k1": K1, "b": B, "unicode": unicodedata.unidata_version}
+    tokenizer = (row.tokenizer if row else None) or DEFAULT
+    terms, versions = open_tokenizer(tokenizer)
+    settings: dict[str, Any] = {
+        "adapter": f"lexical@{VERSION}",
+        "k1": K1,
+        "b": B,
+        "unicode": unicodedata.unidata_version,
+    }
+    if tokenizer != DEFAULT:  # what was scored before there were others still stands
+        settings |= {"tokenizer": tokenizer, **versions}
     return Bm25(
         ModelCard(
             name=source.name,
@@ -38,28 +49,18 @@ def load_lexical(source: Source, options: Options) -> Bm25:
             licence=row.licence if row else None,
             catalog_row=row.row if row else None,
             adapter=f"lexical@{VERSION}",
+            tokenizer=tokenizer,
             notes=tuple(row.notes) if row else (),
-        )
+        ),
+        terms,
     )
-
-
-def terms(text: str) -> list[str]:
-    """The terms of a text, in order: `terms("Tokyo 東京都")` is `["tokyo", "東京", "京都"]`."""
-    found: list[str] = []
-    for match in _TERMS.finditer(unicodedata.normalize("NFKC", text).lower()):
-        run = match[0]
-        if match["cjk"] is None or len(run) == 1:
-            found.append(run)
-        else:
-            found += [run[i : i + 2] for i in range(len(run) - 1)]
-    return found
 
 
 class Bm25:
     """A searcher that keeps the index of the last corpus it was given."""
 
-    def __init__(self, card: ModelCard) -> None:
-        self.card = card
+    def __init__(self, card: ModelCard, terms: Terms) -> None:
+        self.card, self._terms = card, terms
         self._corpus: list[str] = []
         self._vocabulary: dict[str, int] = {}
         self._index: Any = None
@@ -76,7 +77,7 @@ class Bm25:
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         nothing = np.zeros(len(corpus), dtype=np.float32)
         for at, query in enumerate(queries):
-            known = [self._vocabulary[t] for t in terms(query) if t in self._vocabulary]
+            known = [self._vocabulary[t] for t in self._terms(query) if t in self._vocabulary]
             found = self._index.get_scores_from_ids(known) if known else nothing
             best = _best(found, k)
             ids[at, : len(best)], scores[at, : len(best)] = best, found[best]
@@ -86,7 +87,9 @@ class Bm25:
         import bm25s
 
         vocabulary: dict[str, int] = {}
-        documents = [[vocabulary.setdefault(t, len(vocabulary)) for t in terms(text)] for text in corpus]
+        documents = [
+            [vocabulary.setdefault(t, len(vocabulary)) for t in self._terms(text)] for text in corpus
+        ]
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene", dtype="float32", backend="numpy")
         if vocabulary:
             self._index.index((documents, vocabulary), create_empty_token=False, show_progress=False)

@@ -78,7 +78,10 @@ def load_model(
         {"dtype": dtype, "max_length": max_length, "dim": dim, "prompts": prompts, "backend": backend},
     )
     if asked.pop("first", None):
-        raise ConfigError(f"{name!r}: first stages are not run by this version; score a reranking task")
+        raise ConfigError(
+            f"{name!r}: a first stage is a model of its own; give it to the run (harness eval --first-stage, "
+            f"evaluate(first_stage=...))"
+        )
     _check(asked, batch_tokens)
     if reference.name in models:
         return _plugin(reference, asked, {"device": device, "batch_tokens": batch_tokens})

@@ -66,6 +66,23 @@ def format_variant(chosen: Mapping[str, Any], frozen: Mapping[str, Any] = FROZEN
     )
 
 
+def first_token(name: str, variant: Iterable[str], depth: int) -> str:
+    """The token of a first stage: `first-bm25-100`, `first-org__name--bf16-50`.
+
+    Args:
+        name: as results show it; a baseline goes by its bare name.
+        variant: the first stage's own tokens. Two hyphens set them apart, which no hub id contains.
+    """
+    slug = "--".join([name.removeprefix("harness/").replace("/", "__"), *variant])
+    return _WRITE["first"]((slug, depth))
+
+
+def first_name(slug: str) -> str:
+    """The model that a first stage's token names, as one would write it: `org/name+bf16`."""
+    name, *variant = slug.split("--")
+    return "+".join([name.replace("__", "/", 1), *variant])
+
+
 def is_token(token: str) -> bool:
     """Whether the table knows `token`."""
     return any(pattern.fullmatch(token) for _, pattern, _ in _READ)

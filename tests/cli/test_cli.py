@@ -166,7 +166,23 @@ WRONG = {
     "unknown protocol": (("eval", "bm25", "--suite", "smoke", "--protocol", "x"), "unknown protocol"),
     "unknown option": (("eval", "bm25", "--siute", "smoke"), "No such option"),
     "wrong kind of model": (("eval", "bm25", "--task", "One"), "scored with a bi-encoder or cross-encoder"),
-    "cross-encoder without candidates": (("eval", "fake-cross", "--task", "Find"), "first stage"),
+    "cross-encoder without candidates": (("eval", "fake-cross", "--task", "Find"), "--first-stage bm25"),
+    "unknown first stage": (
+        ("eval", "fake-cross", "--task", "Find", "--first-stage", "bm26-50"),
+        "did you mean bm25",
+    ),
+    "a first stage that cannot search": (
+        ("eval", "fake-cross", "--task", "Find", "--first-stage", "fake-cross"),
+        "cannot search a corpus",
+    ),
+    "a first stage of what searches by itself": (
+        ("eval", "char-ngram", "--task", "Find", "--first-stage", "bm25"),
+        "leave --first-stage out",
+    ),
+    "two first stages": (
+        ("eval", "fake-cross+first-bm25-5", "--task", "Find", "--first-stage", "bm25-6"),
+        "the name says first stage bm25-5, the option bm25-6",
+    ),
     "bi-encoder of a hub nobody reaches": (("eval", "org/never-seen", "--suite", "smoke"), "org/never-seen"),
     "data of a hub nobody reaches": (("eval", "bm25", "--task", "NFCorpus"), "--data <DIR>"),
     "not yet loadable": (("eval", "jina-v2-base-zh", "--suite", "smoke"), "jina"),
@@ -191,6 +207,24 @@ def test_wrong_input_is_a_clear_error(
     assert "Traceback" not in answer.err
     assert answer.out == ""
     assert not (tmp_path / "r").exists()
+
+
+def test_two_stages(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -> None:
+    places = ("--task", "Find", "--data", data, "--results", tmp_path / "r", "--cache", tmp_path / "c")
+    planned = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--dry-run", *places)
+    assert "the pairs of Find are estimated" in planned.out, planned.err
+    first = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--json", *places)
+    assert first.code == 0, first.err
+    (result,) = json.loads(first.out)
+    assert result["variant"] == ["first-bm25-4"]
+    # No word of a query stands in a document: the four highest ids of six stand for every query.
+    assert result["metrics"]["first_stage_recall_at_4"] == 0.66667
+    assert (tmp_path / "r" / "harness__fake-cross").is_dir()
+    assert "+first-bm25-4 on" in first.err
+    again = inside("eval", "fake-cross+first-bm25-4", "--json", *places)
+    assert [r["reused"] for r in json.loads(again.out)] == [True], again.err
+    planned = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--dry-run", *places)
+    assert "estimated" not in planned.out.replace("a rough guess", "")
 
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data: Path) -> None:

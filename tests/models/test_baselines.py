@@ -13,8 +13,8 @@ import pytest
 from harness.models import load_model
 from harness.models.base import BiEncoder, CrossEncoder, Searcher
 from harness.models.fake import FakeCross, FakeEncoder
-from harness.models.lexical import terms
 from harness.models.ngram import DIM
+from harness.models.words import terms
 from harness.types import Pairs, Texts
 
 CORPUS = ["the red planet mars", "venus and mars", "東京都の天気", "", "the the the", "mars"]

@@ -197,7 +197,7 @@ def test_name_and_option_must_not_contradict(bi: Path, tmp_path: Path) -> None:
 
 
 def test_a_first_stage_is_refused_rather_than_only_named(cross: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="first stages are not run"):
+    with pytest.raises(ConfigError, match="--first-stage"):
         load_model(f"{cross}+first-bm25-100+len9", cache=tmp_path)
 
 

@@ -1,0 +1,185 @@
+"""What a first stage proposes on each job: searched once, kept by content, handed to the cross-encoder.
+
+`<cache>/candidates/<key>.jsonl`: a line that says whose lists these are and their SHA-256, then one line a
+query. The key is the SHA-256 over everything that decides the lists: the first stage's fingerprint and
+prompts, the data, how many documents are asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.data.examples import RankingExamples
+from harness.encoding import encoded_jobs
+from harness.engine.vectors import open_vectors
+from harness.errors import HarnessError, StoreError
+from harness.first_stage import FirstStage
+from harness.jobs import Event, Job, first_job, with_candidates
+from harness.kinds import first_stage as search
+from harness.paths import cache_folder, write_atomic
+from harness.scoring import Encoded, Run, blaming, placed, vectors_of
+
+SCHEMA = 1
+Lists = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where lists are kept; a folder of None keeps none."""
+
+    folder: Path | None
+
+    @classmethod
+    def of(cls, first: FirstStage, cache: str | Path | None, no_cache: bool) -> Shelf:
+        """The cache's, unless nothing may be kept or nothing tells whether the first stage changed."""
+        keeps = not no_cache and first.card.fingerprint is not None
+        return cls(cache_folder(cache) / "candidates" if keeps else None)
+
+    def read(self, job: Job) -> tuple[Lists, str] | None:
+        """The lists kept for a job and their SHA-256; None where there are none.
+
+        Raises:
+            StoreError: the file is damaged, or belongs to something else.
+        """
+        path = self._path(job)
+        if path is None or not path.is_file():
+            return None
+        try:
+            head, _, body = path.read_bytes().partition(b"\n")
+            facts = json.loads(head)
+            rows = [json.loads(line) for line in body.splitlines()]
+            lists = {row["query_id"]: row["corpus_ids"] for row in rows}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from error
+        digest = hashlib.sha256(body).hexdigest()
+        if facts != {**_ingredients(job), "sha256": digest}:
+            raise StoreError(f"{path} is damaged: it is not what its first line says")
+        return lists, digest
+
+    def write(self, job: Job, lists: Lists) -> str:
+        """Keep the lists of a job; their SHA-256.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        rows = ({"query_id": name, "corpus_ids": list(docs)} for name, docs in lists.items())
+        body = "".join(json.dumps(row) + "\n" for row in rows).encode()  # ASCII: any id survives
+        digest = hashlib.sha256(body).hexdigest()
+        path = self._path(job)
+        if path is not None:
+            head = json.dumps({**_ingredients(job), "sha256": digest}, sort_keys=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, head.encode() + b"\n" + body)
+            except OSError as error:
+                raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        return digest
+
+    def _path(self, job: Job) -> Path | None:
+        if self.folder is None:
+            return None
+        key = json.dumps(_ingredients(job), sort_keys=True).encode()
+        return self.folder / f"{hashlib.sha256(key).hexdigest()}.jsonl"
+
+
+def proposed(
+    run: Run, jobs: Sequence[Job], cache: str | Path | None, no_cache: bool
+) -> Iterator[tuple[int, Job | HarnessError]]:
+    """The number of each job with its candidates in, or the error it met.
+
+    Kept lists are taken as they are; for the others the first stage searches, its vectors read from and
+    kept in the vector store like those of any run.
+    """
+    assert run.first is not None
+    shelf = Shelf.of(run.first, cache, no_cache)
+    left = []
+    for number, job in enumerate(jobs):
+        try:
+            kept = shelf.read(job)
+        except StoreError as error:
+            run.listen(Event("warning", job.task.name, f"{error}; the first stage searches again"))
+            kept = None
+        if kept is None:
+            left.append(number)
+        else:
+            yield number, with_candidates(job, *kept)
+    if left:
+        for at, answer in _searched(run, run.first, [jobs[n] for n in left], cache, no_cache):
+            job = jobs[left[at]]
+            filled: Job | HarnessError
+            try:
+                filled = answer if isinstance(answer, HarnessError) else _kept(shelf, job, answer)
+            except HarnessError as error:
+                filled = error
+            if isinstance(filled, HarnessError):
+                filled = placed(filled, job.task.name, job.split, job.subset)
+            yield left[at], filled
+
+
+def assumed(first: FirstStage, job: Job, cache: str | Path | None, no_cache: bool) -> Job:
+    """The job with the lists that are kept, else with as many documents from all over the corpus.
+
+    For a plan, which searches nothing: such a job says no hash of its candidates.
+    """
+    try:
+        kept = Shelf.of(first, cache, no_cache).read(job)
+    except StoreError:
+        kept = None
+    return with_candidates(job, *(kept or (search.spread(_ranking(job), first.depth), None)))
+
+
+def _kept(shelf: Shelf, job: Job, lists: Lists) -> Job:
+    return with_candidates(job, lists, shelf.write(job, lists))
+
+
+def _searched(
+    run: Run, first: FirstStage, jobs: Sequence[Job], cache: str | Path | None, no_cache: bool
+) -> Iterator[tuple[int, Lists | HarnessError]]:
+    """The first stage through the machinery of a run of its own, which scores nothing and stores nothing."""
+    vectors = open_vectors(first.card, cache, no_cache, lambda line: run.listen(Event("warning", "", line)))
+    own = replace(run, model=first.model, first=None, store=None, vectors=vectors)
+    wanted = [first_job(job, first.card) for job in jobs]
+    for number, encoded in encoded_jobs(own, wanted, cache):
+        answer: Lists | HarnessError
+        try:
+            answer = _found(own, first, wanted[number], encoded)
+        except HarnessError as error:
+            answer = error
+        yield number, answer
+
+
+def _found(run: Run, first: FirstStage, job: Job, encoded: Encoded | HarnessError) -> Lists:
+    if isinstance(encoded, HarnessError):
+        raise encoded
+    started = time.perf_counter()
+    settings = {**job.settings, "memory": run.memory}
+    examples = _ranking(job)
+    if encoded.request is None:
+        lists = search.found_by_search(examples, blaming(run.model), settings, first.depth)
+    else:
+        vectors = vectors_of(run, job, encoded.request)
+        lists = search.found_by_vectors(examples, vectors, settings, first.depth)
+    share = float(search.recall(examples, lists).mean())
+    took = encoded.seconds + time.perf_counter() - started
+    place = f"{job.task.name} ({job.split}, {job.subset})"
+    words = f"the best {first.depth} of {first.card.name} hold {share:.1%} of what is relevant, {took:.1f} s"
+    run.listen(Event("note", job.task.name, f"{place}: {words}"))
+    return lists
+
+
+def _ranking(job: Job) -> RankingExamples:
+    assert isinstance(job.examples, RankingExamples)  # no other job names a first stage
+    return job.examples
+
+
+def _ingredients(job: Job) -> dict[str, Any]:
+    """All that decides the lists of a job, JSON-ready."""
+    first = {name: value for name, value in (job.first or {}).items() if name not in ("name", "revision")}
+    own = bool(job.settings["ignore_identical_ids"])
+    return {"schema": SCHEMA, **first, "data": job.data_fingerprint, "ignore_identical_ids": own}
