@@ -68,7 +68,7 @@ def checkpoint_card(
         "dtype": dtype,
         "max_length": max_length,
         "dim": dim,
-        "tokenizer_type": row.tokenizer_type if row else None,
+        "tokenizer_type": source.tokenizer_type,
         "requires": _required(row.requires if row else []),
     }
     stored = str(checkpoint.stored.get("similarity_fn_name") or "cosine")
@@ -78,9 +78,7 @@ def checkpoint_card(
         name=source.name,
         revision=source.revision,
         kind=kind,
-        fingerprint=checkpoint_fingerprint(
-            checkpoint, settings, row.tokenizer_type if row else None, Memo(options.cache)
-        ),
+        fingerprint=checkpoint_fingerprint(checkpoint, settings, source.tokenizer_type, Memo(options.cache)),
         similarity=row.similarity if row else cast(Similarity, stored),
         dim=dim,
         max_length=max_length,

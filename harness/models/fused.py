@@ -45,6 +45,11 @@ class Fused:
     padding: int | None
     first: bool
 
+    @property
+    def block(self) -> int:
+        """Rows of a product; 0: all of them."""
+        return 0 if self.multiple == _EXACT else self.multiple
+
 
 @dataclass(frozen=True)
 class Span:
@@ -60,6 +65,15 @@ class Span:
         return self.start + self.texts * self.width
 
 
+def packing(*, exact: bool, padding: int | None = None, first: bool = False) -> Fused | None:
+    """What batches must keep to; None where this build of torch has not the kernels.
+
+    Args:
+        exact: products in float32, else in bfloat16.
+    """
+    return Fused(_EXACT if exact else _WIDE, padding, first) if _available() else None
+
+
 def fuse(model: Any, *, first: bool) -> Fused | None:
     """Put `Encoder` in the place of a network's own encoder; None where that cannot be done.
 
@@ -69,6 +83,9 @@ def fuse(model: Any, *, first: bool) -> Fused | None:
     Args:
         first: whether only the first token's vector is ever looked at.
     """
+    if hasattr(model, "fused"):  # a network of this program: made so from the start
+        own: Fused | None = model.fused
+        return own
     body, config = getattr(model, model.base_model_prefix, model), model.config
     plain = not (getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False))
     if config.model_type not in FAMILIES or not plain or not _available():
@@ -78,7 +95,7 @@ def fuse(model: Any, *, first: bool) -> Fused | None:
     # In half precision the sums between the layers stay float32, as under torch's autocast: rounding them
     # after every layer is what moves a score most. The products alone are what half precision speeds up.
     model.float()
-    return Fused(_EXACT if exact else _WIDE, getattr(body.embeddings, "padding_idx", None), first)
+    return packing(exact=exact, padding=getattr(body.embeddings, "padding_idx", None), first=first)
 
 
 class Encoder(torch.nn.Module):
@@ -164,11 +181,12 @@ class Layer:
 class Linear:
     """One linear layer, or several of one input as one, in the precision of its weights."""
 
-    def __init__(self, *layers: torch.nn.Linear, activation: str = "none") -> None:
+    def __init__(self, *layers: Any, activation: str = "none") -> None:
         weight = torch.cat([layer.weight.detach() for layer in layers])
         # No parameters: what converts the rest of the network to float32 leaves them as they are.
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _LAID_OUT)
-        self.bias = torch.cat([layer.bias.detach() for layer in layers])
+        free = layers[0].bias is None
+        self.bias = None if free else torch.cat([layer.bias.detach() for layer in layers])
         # The last argument chooses the exact GELU, by the error function.
         self.how: tuple[str, list[float], str] = (activation, [], "none" if activation == "gelu" else "")
 
@@ -183,6 +201,13 @@ class Linear:
         if self.weight.dtype == torch.float32:
             return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "add")
         return self(rows, block).float().add_(other)
+
+    def times(self, rows: Any, other: Any, block: int) -> Any:
+        """The same times `other` [t, out]."""
+        if block in (0, len(rows)):
+            return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "mul")
+        pieces = zip(rows.split(block), other.split(block), strict=True)
+        return torch.cat([self.times(part, factor, block) for part, factor in pieces])
 
 
 def _available() -> bool:

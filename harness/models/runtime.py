@@ -87,9 +87,7 @@ def open_runtime(
     # Activations of megabytes, given back and asked for again at every layer: with huge pages the kernel
     # hands them out in one piece instead of thousands (4 % of the forward pass). Read at the first tensor.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    tokenizer = open_tokenizer(
-        checkpoint.transformer, row.tokenizer_type if row else None, trust_remote_code=trust
-    )
+    tokenizer = open_tokenizer(checkpoint.transformer, source.tokenizer_type, trust_remote_code=trust)
     if checkpoint.bert.get("do_lower_case"):
         lower_case(tokenizer)
     model = open_model(

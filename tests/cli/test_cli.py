@@ -169,7 +169,14 @@ WRONG = {
     "cross-encoder without candidates": (("eval", "fake-cross", "--task", "Find"), "first stage"),
     "bi-encoder of a hub nobody reaches": (("eval", "org/never-seen", "--suite", "smoke"), "org/never-seen"),
     "data of a hub nobody reaches": (("eval", "bm25", "--task", "NFCorpus"), "--data <DIR>"),
-    "not yet loadable": (("eval", "jina-v2-base-zh", "--suite", "smoke"), "jina"),
+    "not yet loadable": (("eval", "jina-reranker-v2", "--suite", "smoke"), "its tensors need renaming"),
+    "weights of a hub that is not asked": (
+        ("eval", "jina-v2-base-zh", "--suite", "smoke", "--offline"),
+        (
+            r"jina-embeddings-v2-base-zh at 67974cbef5cf50562eadd745de8afc661c52c96f[^+]+ config\.json, modules\.json"
+            r"[^+]+ \*\.safetensors of that revision into a folder and pass --weights DIR"
+        ),
+    ),
     "unknown name to show": (("show", "SciFac"), "did you mean SciFact"),
     "unknown kind": (("tasks", "--kind", "stss"), "did you mean sts"),
     "a leaderboard of nothing": (("leaderboard", "smoke", "--results", "nowhere"), "harness eval MODEL"),
@@ -191,6 +198,21 @@ def test_wrong_input_is_a_clear_error(
     assert "Traceback" not in answer.err
     assert answer.out == ""
     assert not (tmp_path / "r").exists()
+
+
+def test_jina_weights_from_a_folder(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -> None:
+    from tests.models import tiny_jina
+
+    folder = tiny_jina.checkpoint(tmp_path / "zh", hidden=768, heads=12, layers=1, inner=16)
+    answer = inside(
+        "eval", "jina-v2-base-zh", "--weights", folder, "--task", "One", "--task", "Find", "--data", data,
+        "--results", tmp_path / "r", "--cache", tmp_path / "cache", "--offline", "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert {result["task"] for result in found} == {"One", "Find"}
+    assert all(-1 <= result["main_score"] <= 1 for result in found)
+    assert list((tmp_path / "r" / "jinaai__jina-embeddings-v2-base-zh").rglob("Find.json"))
 
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data: Path) -> None:
