@@ -173,7 +173,7 @@ WRONG = {
     "weights of a hub that is not asked": (
         ("eval", "jina-v2-base-zh", "--suite", "smoke", "--offline"),
         (
-            r"jina-embeddings-v2-base-zh at 67974cbef5cf50562eadd745de8afc661c52c96f[^+]+ config\.json, modules\.json"
+            r"jina-embeddings-v2-base-zh at 67974cbef5cf50562eadd745de8afc661c52c96f[^+]+ config\.json"
             r"[^+]+ \*\.safetensors of that revision into a folder and pass --weights DIR"
         ),
     ),
