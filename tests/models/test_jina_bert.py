@@ -87,21 +87,24 @@ def test_vectors_equal_the_reference(
         np.testing.assert_allclose(found, due, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", ["packed", "padded"])
+@pytest.mark.parametrize(
+    ("way", "dtype"), [("packed", "bfloat16"), ("padded", "bfloat16"), ("padded", "float16")]
+)
 @pytest.mark.parametrize("shape", [("EN", 12), ("CODE", 12)])
 def test_half_precision_is_near(
     shape: tuple[str, int],
     way: str,
+    dtype: str,
     folders: dict[tuple[str, int], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if way == "padded":
         no_kernels(monkeypatch)
-    model = tiny.load(folders[shape], tmp_path, dtype="bfloat16")
+    model = tiny.load(folders[shape], tmp_path, dtype=dtype)
     found, due = model.encode(Texts(TEXTS)), due_vectors(folders[shape], TEXTS)
     off = abs(unit(found) - unit(due)).max()
-    assert 1e-5 < off < 5e-3
+    assert 1e-6 < off < {"bfloat16": 5e-3, "float16": 1e-3}[dtype]
 
 
 def test_prefix_of_the_base_model(tmp_path: Path) -> None:
@@ -231,6 +234,32 @@ def test_chinese_survives_the_declared_tokenizer_class(spoiled: Path, tmp_path: 
     model = tiny.load(spoiled, tmp_path)
     assert isinstance(model, dense.Dense)
     assert model.prepare([Texts(["你好"])]).ids.tolist() == [0, word, 2]
+
+
+def test_word_pieces_of_the_english_models(tmp_path: Path) -> None:
+    folder = tiny_jina.checkpoint(tmp_path / "m", heads=8, word_pieces=True)
+    found = tiny.load(folder, tmp_path, max_length=8192).encode(Texts(tiny.TEXTS))
+    np.testing.assert_allclose(found, due_vectors(folder, tiny.TEXTS), atol=1e-5)
+
+
+def test_shards_in_a_folder_of_their_own(spoiled: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    due = due_vectors(spoiled, TEXTS)
+    state, inner = list(tiny.tensors(spoiled).items()), spoiled / "0_Transformer"
+    (spoiled / "model.safetensors").unlink()
+    inner.mkdir()
+    for path in [*spoiled.glob("*.json"), *spoiled.glob("*.txt")]:
+        if path.name != "modules.json":
+            path.rename(inner / path.name)
+    parts = {"model-00001-of-00002.safetensors": state[:9], "model-00002-of-00002.safetensors": state[9:]}
+    for name, part in parts.items():
+        save_file(dict(part), inner / name, metadata={"format": "pt"})
+    index = {key: name for name, part in parts.items() for key, _ in part}
+    tiny.put(inner / "model.safetensors.index.json", {"metadata": {}, "weight_map": index})
+    text = (spoiled / "modules.json").read_text().replace('"path": ""', '"path": "0_Transformer"')
+    (spoiled / "modules.json").write_text(text)
+    np.testing.assert_allclose(tiny.load(spoiled, tmp_path).encode(Texts(TEXTS)), due, atol=1e-5)
 
 
 def test_stored_half_precision(spoiled: Path, tmp_path: Path) -> None:

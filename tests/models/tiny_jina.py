@@ -25,10 +25,15 @@ def checkpoint(
     inner: int = 40,
     prefix: str = "",
     normalize: bool = False,
+    word_pieces: bool = False,
 ) -> Path:
-    """Mean pooling; a tokenizer over raw Unicode in lower case, declared as a class that would differ."""
+    """Mean pooling; a tokenizer over raw Unicode in lower case, declared as a class that would differ.
+
+    Args:
+        word_pieces: BERT's tokenizer instead, as the English models have.
+    """
     folder.mkdir(parents=True)
-    size = _tokenizer(folder)
+    size = tiny.word_pieces(folder) if word_pieces else _tokenizer(folder)
     code = CODE_BASES[layout]
     tiny.put(
         folder / "config.json",
@@ -65,7 +70,10 @@ def checkpoint(
 def token_ids(folder: Path, text: str) -> list[int]:
     from tokenizers import Tokenizer
 
-    return list(Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return list(tokenizer.encode(text).ids)
 
 
 def reference(folder: Path, ids: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
