@@ -48,7 +48,6 @@ def checkpoint_card(
             f"{source.name} has positions for {checkpoint.positions} tokens; {max_length} were asked for"
         )
     prompts = dict(row.prompts) if row else checkpoint.prompts
-    tokenizer_type = (row.tokenizer_type if row else None) or checkpoint.tokenizer_type
     policy = options.prompts or "card"
     check_policy(policy)
     chosen = {
@@ -70,7 +69,7 @@ def checkpoint_card(
         "dtype": dtype,
         "max_length": max_length,
         "dim": dim,
-        "tokenizer_type": tokenizer_type,
+        "tokenizer_type": source.tokenizer_type,
         "requires": _required([] if raw or row is None else row.requires),
     }
     if dtype != "float32":
@@ -84,7 +83,7 @@ def checkpoint_card(
         name=source.name,
         revision=source.revision,
         kind=kind,
-        fingerprint=checkpoint_fingerprint(checkpoint, settings, tokenizer_type, Memo(options.cache)),
+        fingerprint=checkpoint_fingerprint(checkpoint, settings, source.tokenizer_type, Memo(options.cache)),
         similarity=row.similarity if row else cast(Similarity, stored),
         dim=dim,
         max_length=max_length,

@@ -118,6 +118,13 @@ class Checkpoint:
         return "bi-encoder" if self.labels is None else "cross-encoder"
 
     @property
+    def jina_bert(self) -> bool:
+        """Whether its network is JinaBERT, which calls itself BERT and is none."""
+        alibi = self.config.get("position_embedding_type") == "alibi"
+        named = "jina-bert" in str(self.config.get("auto_map"))
+        return self.config.get("model_type") == "bert" and (alibi or named)
+
+    @property
     def positions(self) -> int | None:
         """Longest input in tokens that the position table can hold; None where positions are relative."""
         size = self.config.get("max_position_embeddings")

@@ -19,6 +19,7 @@ from harness.models.tokens import Tokens, joined, prompt_tokens, tokenize
 from harness.types import Float32, Int64, Texts
 
 VERSION = 1
+NATIVE = 1  # of harness.models.jina_bert
 
 
 def load_dense(source: Source, options: Options) -> Dense:
@@ -45,13 +46,29 @@ def load_dense(source: Source, options: Options) -> Dense:
     card = checkpoint_card(
         source,
         options,
-        adapter=f"dense@{VERSION}",
+        adapter=f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}",
         kind="bi-encoder",
         dim=dim,
         pooling=_describe(steps),
         normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width,
     )
     return Dense(card, steps, source, options)
+
+
+def load_jina_bert(source: Source, options: Options) -> Dense:
+    """The same for catalog rows that name JinaBERT.
+
+    Raises:
+        ModelError: the checkpoint is another network.
+    """
+    checkpoint = source.checkpoint
+    assert checkpoint is not None
+    if not checkpoint.jina_bert:
+        raise ModelError(
+            f"{checkpoint.transformer / 'config.json'} is not JinaBERT's, which {source.name} is: it needs "
+            "model_type 'bert'\nwith position_embedding_type 'alibi', or an auto_map to Jina's code"
+        )
+    return load_dense(source, options)
 
 
 class Dense:

@@ -45,6 +45,11 @@ class Fused:
     padding: int | None
     first: bool
 
+    @property
+    def block(self) -> int:
+        """Rows of a product; 0: all of them."""
+        return 0 if self.multiple == _EXACT else self.multiple
+
 
 @dataclass(frozen=True)
 class Span:
@@ -60,21 +65,26 @@ class Span:
         return self.start + self.texts * self.width
 
 
-def fusable(config: Mapping[str, Any], dtype: torch.dtype) -> bool:
-    """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no code of its own.
-
-    Also whether this build of torch has the kernels, and the processor those of bfloat16.
-    """
-    plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "auto_map"))
+def kernels(dtype: torch.dtype) -> bool:
+    """Whether this build of torch has the kernels, and the processor those of bfloat16."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return (
-        config.get("model_type") in FAMILIES
-        and plain
-        and dtype in (torch.float32, torch.bfloat16)
+        dtype in (torch.float32, torch.bfloat16)
         and torch._C._has_mkldnn
         and all(hasattr(torch.ops.mkldnn, name) for name in names)
         and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
+
+
+def packing(dtype: torch.dtype, padding: int | None = None, *, first: bool = False) -> Fused:
+    """What batches must keep to whose products are made in `dtype`; for the rest see `Fused`."""
+    return Fused(_EXACT if dtype == torch.float32 else _WIDE, padding, first)
+
+
+def fusable(config: Mapping[str, Any], dtype: torch.dtype) -> bool:
+    """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no code of its own."""
+    plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "auto_map"))
+    return config.get("model_type") in FAMILIES and plain and kernels(dtype)
 
 
 def fuse(model: Any, *, first: bool, dtype: torch.dtype) -> Fused:
@@ -90,8 +100,7 @@ def fuse(model: Any, *, first: bool, dtype: torch.dtype) -> Fused:
     """
     body = getattr(model, model.base_model_prefix, model)
     body.encoder = Encoder(body.encoder, model.config.num_attention_heads, first=first, dtype=dtype)
-    exact = dtype == torch.float32
-    return Fused(_EXACT if exact else _WIDE, getattr(body.embeddings, "padding_idx", None), first)
+    return packing(dtype, getattr(body.embeddings, "padding_idx", None), first=first)
 
 
 class Encoder(torch.nn.Module):
@@ -177,10 +186,11 @@ class Layer:
 class Linear:
     """One linear layer, or several of one input as one, in the precision of its weights."""
 
-    def __init__(self, *layers: torch.nn.Linear, dtype: torch.dtype, activation: str = "none") -> None:
+    def __init__(self, *layers: Any, dtype: torch.dtype, activation: str = "none") -> None:
         weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, _LAID_OUT)
-        self.bias = torch.cat([layer.bias.detach() for layer in layers]).to(dtype)
+        free = layers[0].bias is None
+        self.bias = None if free else torch.cat([layer.bias.detach() for layer in layers]).to(dtype)
         # The last argument chooses the exact GELU, by the error function.
         self.how: tuple[str, list[float], str] = (activation, [], "none" if activation == "gelu" else "")
 
@@ -195,3 +205,10 @@ class Linear:
         if self.weight.dtype == torch.float32:
             return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "add")
         return self(rows, block).float().add_(other)
+
+    def times(self, rows: Any, other: Any, block: int) -> Any:
+        """The same times `other` [t, out]."""
+        if block in (0, len(rows)):
+            return torch.ops.mkldnn._linear_pointwise.binary(rows, other, self.weight, self.bias, "mul")
+        pieces = zip(rows.split(block), other.split(block), strict=True)
+        return torch.cat([self.times(part, factor, block) for part, factor in pieces])

@@ -44,6 +44,18 @@ class Source:
     checkpoint: Checkpoint | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def tokenizer_type(self) -> str | None:
+        """transformers' name of the tokenizer class to build; None: the declared one."""
+        if self.row is not None and self.row.tokenizer_type:
+            return self.row.tokenizer_type
+        found = self.checkpoint
+        if found is not None and found.tokenizer_type:
+            return found.tokenizer_type
+        # Some of Jina's declare a class that would be rebuilt into another tokenizer; this one never is.
+        raw = found is not None and found.jina_bert and (found.transformer / "tokenizer.json").is_file()
+        return "modernbert" if raw else None
+
 
 def parse_reference(text: str) -> Reference:
     """Split `NAME[@REVISION][+VARIANT...]`. A path that exists is a name as it stands.

@@ -89,18 +89,15 @@ def open_runtime(
     # Activations of megabytes, given back and asked for again at every layer: with huge pages the kernel
     # hands them out in one piece instead of thousands (4 % of the forward pass). Read at the first tensor.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    tokenizer = open_tokenizer(
-        checkpoint.transformer,
-        (row.tokenizer_type if row else None) or checkpoint.tokenizer_type,
-        trust_remote_code=trust,
-    )
+    tokenizer = open_tokenizer(checkpoint.transformer, source.tokenizer_type, trust_remote_code=trust)
     if checkpoint.bert.get("do_lower_case"):
         lower_case(tokenizer)
     fuses = False
     if cpu:
         from harness.models.fused import fusable, fuse
 
-        fuses = fusable(checkpoint.config, getattr(torch, dtype))
+        mapped = {"model_type": "xlm-roberta"}  # what other tensor names are mapped onto
+        fuses = fusable(mapped if checkpoint.layout else checkpoint.config, getattr(torch, dtype))
     model = open_model(
         checkpoint,
         classifier=classifier,
@@ -110,7 +107,8 @@ def open_runtime(
         unused_tensors=row.unused_tensors if row else (),
     )
     takes = frozenset(inspect.signature(model.forward).parameters)
-    fused = fuse(model, first=first, dtype=getattr(torch, dtype)) if fuses else None
+    # A network of this program was made so from the start.
+    fused = fuse(model, first=first, dtype=getattr(torch, dtype)) if fuses else getattr(model, "fused", None)
     least = fused.multiple if fused else 1
     offered = [options.batch_tokens] if options.batch_tokens else CPU_TOKENS if cpu else GPU_TOKENS
     budgets = sorted({max(budget, least) for budget in offered})

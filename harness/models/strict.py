@@ -47,6 +47,12 @@ def open_model(
     import transformers
     from safetensors import SafetensorError
 
+    if checkpoint.jina_bert:
+        from harness.models.jina_bert import open_network
+
+        if classifier:
+            raise ModelError(f"{checkpoint.folder}: JinaBERT with a classifier on it cannot be loaded")
+        return open_network(checkpoint, dtype=dtype, device=device, unused_tensors=unused_tensors)
     name = _architecture(checkpoint, classifier)
     where = checkpoint.transformer
     try:
@@ -64,7 +70,7 @@ def open_model(
     allowed = _HARMLESS if classifier else (*_HARMLESS, *_UNUSED_BY_ENCODERS)
     if checkpoint.config.get("model_type") in _ENCODERS:
         allowed = (*allowed, "decoder.", "lm_head.")
-    _refuse_differences(report, checkpoint, allowed, (*allowed, *unused_tensors))
+    refuse_differences(report, checkpoint, allowed, (*allowed, *unused_tensors))
     refuse_non_finite(model.named_parameters(), where)
     _refuse_unsaved_buffers(model, where)
     return model.to(device).eval().requires_grad_(False)
@@ -166,9 +172,16 @@ def _architecture(checkpoint: Checkpoint, classifier: bool) -> str:
     return "AutoModel"
 
 
-def _refuse_differences(
+def refuse_differences(
     report: Mapping[str, Any], checkpoint: Checkpoint, may_miss: tuple[str, ...], may_be_left: tuple[str, ...]
 ) -> None:
+    """Raise ModelError over a load report, unless every name in it has one of the prefixes allowed.
+
+    Args:
+        report: `missing_keys`, `unexpected_keys`, `mismatched_keys` (name, stored and due shape) and
+            `error_msgs`, as transformers gives them.
+    """
+
     def among(name: str, prefixes: tuple[str, ...]) -> bool:
         # The prefix of the base model ("bert.") stands in front or does not.
         return name.startswith(prefixes) or name.partition(".")[2].startswith(prefixes)
@@ -179,9 +192,11 @@ def _refuse_differences(
     found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     if any(found.values()) or report["error_msgs"]:
         parts = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items() if names]
-        code = "\nits config.json names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
+        own = "auto_map" in checkpoint.config and not checkpoint.jina_bert
+        code = "\nits config.json names code of its own (auto_map)" if own else ""
+        family = "JinaBERT" if checkpoint.jina_bert else repr(checkpoint.config.get("model_type"))
         raise ModelError(
-            f"{checkpoint.folder} does not fit {checkpoint.config.get('model_type')!r}: tensors "
+            f"{checkpoint.folder} does not fit {family}: tensors "
             f"{'; '.join(parts) or report['error_msgs']}{code}"
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -121,92 +120,6 @@ def test_the_plan_of_a_dry_run(tmp_path: Path, data: Path) -> None:
     assert "12" in answer.out
     assert "queries: 'a question'" in answer.out
     assert not (tmp_path / "r").exists()
-    (job,) = json.loads(harness(*arguments, "--json", HARNESS_CACHE=str(tmp_path / "c")).out)
-    assert (job["texts"], job["missing"]) == (12, 12)
-
-
-def test_leaderboard_card_show_and_cache(tmp_path: Path) -> None:
-    results = tmp_path / "r"
-    for model in ("char-ngram", "bm25"):
-        assert harness("eval", model, "--results", results, "-q").code == 0, "without --suite: smoke"
-    board = harness("leaderboard", "smoke", "--results", results)
-    assert board.code == 0
-    assert "harness/char-ngram" in board.out
-    assert "harness/bm25" in board.out
-    written = harness(
-        "leaderboard", "smoke", "--results", results, "--format", "csv", "-o", tmp_path / "x" / "b.csv"
-    )
-    assert written.code == 0
-    assert (tmp_path / "x" / "b.csv").read_text().startswith("Rank,Model,")
-    assert json.loads(harness("leaderboard", "smoke", "--results", results, "--format", "json").out)
-    card = harness("card", "char-ngram", "--results", results)
-    assert card.out.startswith("model-index:")
-    assert harness("card", "bm25", "--results", tmp_path / "empty").code == 2
-    assert "samples_per_label: 32" in harness("show", "AmazonCounterfactualClassification").out
-    assert "apache-2.0" in harness("show", "all-MiniLM-L6-v2").out
-    assert "SmokeSTS" in harness("show", "smoke").out
-    assert "char-ngram" in harness("cache", "list").out
-
-
-def test_doctor_says_what_there_is(tmp_path: Path) -> None:
-    facts = json.loads(harness("doctor", "--offline", "--json").out)
-    assert facts["libraries"]["mteb"]
-    assert facts["hub"] == "not asked (--offline)"
-
-
-WRONG = {
-    "unknown model": (
-        ("eval", "all-MiniLM-L6-v3"),
-        "did you mean all-MiniLM-L6-v2|did you mean all-minilm-l6-v2",
-    ),
-    "unknown task": (("eval", "bm25", "--task", "SciFac"), "did you mean SciFact"),
-    "unknown suite": (("eval", "bm25", "--suite", "smokee"), "did you mean smoke"),
-    "unknown subset": (("eval", "bm25", "--task", "One", "--subset", "c"), "unknown subset 'c'"),
-    "suite and task": (("eval", "bm25", "--suite", "smoke", "--task", "One"), "exclude each other"),
-    "unknown protocol": (("eval", "bm25", "--suite", "smoke", "--protocol", "x"), "unknown protocol"),
-    "unknown option": (("eval", "bm25", "--siute", "smoke"), "No such option"),
-    "wrong kind of model": (("eval", "bm25", "--task", "One"), "scored with a bi-encoder or cross-encoder"),
-    "cross-encoder without candidates": (("eval", "fake-cross", "--task", "Find"), "--first-stage bm25"),
-    "unknown first stage": (
-        ("eval", "fake-cross", "--task", "Find", "--first-stage", "bm26-50"),
-        "did you mean bm25",
-    ),
-    "a first stage that cannot search": (
-        ("eval", "fake-cross", "--task", "Find", "--first-stage", "fake-cross"),
-        "cannot search a corpus",
-    ),
-    "a first stage of what searches by itself": (
-        ("eval", "char-ngram", "--task", "Find", "--first-stage", "bm25"),
-        "leave --first-stage out",
-    ),
-    "two first stages": (
-        ("eval", "fake-cross+first-bm25-5", "--task", "Find", "--first-stage", "bm25-6"),
-        "the name says first stage bm25-5, the option bm25-6",
-    ),
-    "bi-encoder of a hub nobody reaches": (("eval", "org/never-seen", "--suite", "smoke"), "org/never-seen"),
-    "data of a hub nobody reaches": (("eval", "bm25", "--task", "NFCorpus"), "--data <DIR>"),
-    "not yet loadable": (("eval", "jina-v2-base-zh", "--suite", "smoke"), "jina"),
-    "unknown name to show": (("show", "SciFac"), "did you mean SciFact"),
-    "unknown kind": (("tasks", "--kind", "stss"), "did you mean sts"),
-    "a leaderboard of nothing": (("leaderboard", "smoke", "--results", "nowhere"), "harness eval MODEL"),
-    "hostile task": (("eval", "bm25", "--task", "../x"), "unknown task"),
-    "unknown catalog": (("models", "--catalog", "nowhere.yaml"), "nowhere.yaml"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_a_clear_error(
-    tmp_path: Path, data: Path, case: str, inside: Callable[..., Answer]
-) -> None:
-    arguments, complaint = WRONG[case]
-    if arguments[0] == "eval":
-        arguments = (*arguments, "--data", data, "--results", tmp_path / "r")
-    answer = inside(*arguments)
-    assert answer.code == 2, answer.err
-    assert re.search(complaint, answer.err), answer.err
-    assert "Traceback" not in answer.err
-    assert answer.out == ""
-    assert not (tmp_path / "r").exists()
 
 
 def test_two_stages(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -> None:
@@ -225,6 +138,21 @@ def test_two_stages(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -
     assert [r["reused"] for r in json.loads(again.out)] == [True], again.err
     planned = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--dry-run", *places)
     assert "estimated" not in planned.out.replace("a rough guess", "")
+
+
+def test_jina_weights_from_a_folder(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -> None:
+    from tests.models import tiny_jina
+
+    folder = tiny_jina.checkpoint(tmp_path / "zh", hidden=768, heads=12, layers=1, inner=16)
+    answer = inside(
+        "eval", "jina-v2-base-zh", "--weights", folder, "--task", "One", "--task", "Find", "--data", data,
+        "--results", tmp_path / "r", "--cache", tmp_path / "cache", "--offline", "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert {result["task"] for result in found} == {"One", "Find"}
+    assert all(-1 <= result["main_score"] <= 1 for result in found)
+    assert list((tmp_path / "r" / "jinaai__jina-embeddings-v2-base-zh").rglob("Find.json"))
 
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data: Path) -> None:

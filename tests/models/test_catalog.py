@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.errors import ConfigError, ModelError
-from harness.models import load_model
+from harness.errors import ConfigError
 from harness.models.catalog import BUILT_IN, load_catalog
-from harness.models.load import PENDING, adapters
+from harness.models.load import adapters
 from harness.models.prompts import prompt_for
 
 ROWS = load_catalog().rows
@@ -31,7 +30,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_row(name: str) -> None:
     row = ROWS[name]
     assert row.name == name
-    assert row.adapter in adapters or row.adapter in PENDING
+    assert row.adapter in adapters
     assert row.revision is None or re.fullmatch("[0-9a-f]{40}", row.revision)
     assert row.revision or not row.hub or any("revision" in note for note in row.notes)
     assert not row.trust
@@ -184,12 +183,6 @@ def test_errors_name_file_and_line(tmp_path: Path, text: str, line: int, message
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_catalog(tmp_path / "none.yaml")
-
-
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.adapter in PENDING])
-def test_rows_without_an_adapter_say_why(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not loadable yet with this version: "):
-        load_model(name, cache=tmp_path)
 
 
 def test_built_in_file_has_no_tabs() -> None:

@@ -138,11 +138,12 @@ def _transformer(folder: Path, architecture: str, config: dict[str, Any], *, see
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     store(folder, {name: tensor.contiguous() for name, tensor in model.state_dict().items()})
-    _tokenizer(folder)
+    word_pieces(folder)
     return folder
 
 
-def _tokenizer(folder: Path) -> None:
+def word_pieces(folder: Path) -> int:
+    """BERT's tokenizer over VOCABULARY; returns its size."""
     from tokenizers import BertWordPieceTokenizer
 
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
@@ -159,6 +160,7 @@ def _tokenizer(folder: Path) -> None:
             "mask_token": "[MASK]",
         },
     )  # fmt: skip
+    return len(VOCABULARY)
 
 
 def _modules(folder: Path, kinds: list[str]) -> None:
