@@ -82,7 +82,7 @@ def packing(dtype: torch.dtype, padding: int | None = None, *, first: bool = Fal
 
 
 def fusable(config: Mapping[str, Any], dtype: torch.dtype) -> bool:
-    """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no code of its own."""
+    """Whether `fuse` takes the network of this config.json: a plain encoder of FAMILIES, no own code."""
     plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "auto_map"))
     return config.get("model_type") in FAMILIES and plain and kernels(dtype)
 

@@ -105,7 +105,6 @@ def _source(
     offline: bool,
 ) -> Source:
     rows = load_catalog(Path(catalog).expanduser() if catalog else None)
-    row = rows.find(reference.name)
     try:
         return resolve(
             reference,
