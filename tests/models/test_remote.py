@@ -23,6 +23,7 @@ from harness.errors import ConfigError, HarnessError, MissingExtraError, ModelEr
 from harness.models import load_model, transport
 from harness.models.estimate import cut, estimated_tokens
 from harness.models.remote import RemoteCross, RemoteEncoder
+from harness.models.waits import LONGEST_WAIT, back_off
 from harness.types import Pairs, Texts
 from tests.cli.test_cli import inside  # noqa: F401 - a fixture
 from tests.toys import sts_rows, write_task
@@ -308,9 +309,9 @@ def test_attempts_are_bounded_and_the_waits_grow(server: Server, tmp_path: Path)
 
 
 def test_jitter_differs_between_requests_and_repeats_for_one() -> None:
-    assert transport.back_off(1, b"a") == transport.back_off(1, b"a")
-    assert len({transport.back_off(1, b"%d" % i) for i in range(20)}) > 15
-    assert transport.back_off(30, b"a") <= transport.LONGEST_WAIT
+    assert back_off(1, b"a") == back_off(1, b"a")
+    assert len({back_off(1, b"%d" % i) for i in range(20)}) > 15
+    assert back_off(30, b"a") <= LONGEST_WAIT
 
 
 def test_nobody_listens(server: Server, tmp_path: Path) -> None:
