@@ -377,6 +377,23 @@ def test_an_error_ends_the_requests_that_wait(server: Server, tmp_path: Path) ->
     assert len(server.asked) < 10
 
 
+def test_an_error_breaks_off_the_waits(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, max_inputs=1, concurrency=2)
+    model.service.sleep = None
+    server.delay = lambda body: 0.0 if body["input"] == ["a"] else 0.2
+
+    def fault(body: Any) -> Answer:
+        return as_json({}, 429, Retry_After="300") if body["input"] == ["a"] else as_json({}, 400)
+
+    server.faults = [fault, fault]
+    texts = ["a", "b", "c"]
+    begun = time.monotonic()
+    with pytest.raises(ModelError, match="refuses the request, 400"):
+        encoded(model, *texts)
+    assert time.monotonic() - begun < 30
+    assert len(server.asked) == 2
+
+
 def test_requests_are_bounded_by_tokens(server: Server, tmp_path: Path) -> None:
     model = loaded(server, tmp_path, max_request_tokens=10, concurrency=1)
     texts = ["a" * 16, "a" * 16, "東京都", "a" * 80, "b"]
