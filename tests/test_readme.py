@@ -76,7 +76,7 @@ def test_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: 
 
 
 def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
-    suite, catalog = blocks("yaml")
+    suite, catalog, services = blocks("yaml")
     assert [task["name"] for task in yaml.safe_load(suite)["tasks"]] == ["MyTask", "SciFact", "Ours"]
     SuiteFile.model_validate(yaml.safe_load(suite), strict=True)
     path = tmp_path / "my-models.yaml"
@@ -84,6 +84,10 @@ def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
     row = load_catalog(path).find("mine")
     assert row is not None
     assert row.prompts["query"] == "query: "
+    path.write_text(services, encoding="utf-8")
+    row = load_catalog(path).find("ours")
+    assert row is not None
+    assert (row.adapter, row.max_inputs, row.max_request_tokens) == ("remote", 32, 8000)
 
 
 def test_every_verb_is_named() -> None:

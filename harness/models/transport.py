@@ -1,9 +1,8 @@
 """Requests to a service: JSON over HTTP, tried again where that can help, several at a time.
 
 What is tried again: no connection, no answer in time, an answer that breaks off or is no JSON, and the
-statuses 408, 409, 425, 429 and 5xx. The wait doubles from one second, less a share of up to a half that
-differs between requests, and is at least what the service asks for in `Retry-After`, `retry-after-ms` or
-`x-ratelimit-reset-*`. The key is read from the environment when it is needed and appears in one header only.
+statuses 408, 409, 425, 429 and 5xx (see `harness.models.waits` for how long). The key is read from the
+environment when it is needed and appears in one header only.
 """
 
 from __future__ import annotations
@@ -16,24 +15,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from harness.errors import ConfigError, MissingExtraError, ModelError
+from harness.models.waits import asked_wait, back_off
 
 ATTEMPTS = 6
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 PATIENCE = 600.0  # a service that asks for a longer wait has a quota, not a hurry
 CONNECT, READ = 10.0, 120.0
 
 _RETRIED = (408, 409, 425, 429)
 _REFUSED_FOR_SIZE = (400, 413, 422)
-_RESET = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _KEY = re.compile(r"[!-~]+")
 
 T = TypeVar("T")
@@ -221,53 +215,6 @@ def clean_url(url: str, where: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(f"{where}: a base URL takes no user, password, query or fragment; use key_env")
     return url.rstrip("/")
-
-
-def back_off(attempt: int, content: bytes) -> float:
-    """Seconds before the next attempt: doubled each time, less a share of up to a half by the content.
-
-    The share comes from a hash, so no random state is needed and requests of one batch still differ.
-    """
-    share = int.from_bytes(blake2b(content, digest_size=4, salt=b"%d" % attempt).digest(), "big") / 2**32
-    return float(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (1.0 - share / 2))
-
-
-def asked_wait(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that a service asks for in its headers (names in any case, as httpx2 holds them); 0: none.
-
-    `retry-after-ms`, then `Retry-After` (seconds or an HTTP date), then `x-ratelimit-reset-requests` and
-    `-tokens` (like `6m0s` or `20ms`), those of them whose `x-ratelimit-remaining-*` is used up.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    after = headers.get("retry-after")
-    if after is not None:
-        seconds = _number(after)
-        return _until(after, now) if seconds is None else seconds
-    resets: dict[str, float] = {}
-    for what in ("requests", "tokens"):
-        if (found := headers.get(f"x-ratelimit-reset-{what}")) is not None:
-            resets[what] = _duration(found)
-    used_up = [s for what, s in resets.items() if _number(headers.get(f"x-ratelimit-remaining-{what}")) == 0]
-    return max(used_up or resets.values(), default=0.0)
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\d+(\.\d+)?", text.strip()) else None
-
-
-def _until(date: str, now: float) -> float:
-    try:
-        then = parsedate_to_datetime(date)
-    except ValueError:
-        return 0.0
-    return max(0.0, (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now)
-
-
-def _duration(text: str) -> float:
-    plain = _number(text)
-    return sum(float(n) * _UNITS[unit] for n, unit in _RESET.findall(text)) if plain is None else plain
 
 
 def _worth_another(status: int, content: bytes) -> bool:

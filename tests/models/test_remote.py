@@ -23,6 +23,7 @@ from harness.errors import ConfigError, HarnessError, MissingExtraError, ModelEr
 from harness.models import load_model, transport
 from harness.models.estimate import cut, estimated_tokens
 from harness.models.remote import RemoteCross, RemoteEncoder
+from harness.models.waits import LONGEST_WAIT, back_off
 from harness.types import Pairs, Texts
 from tests.cli.test_cli import inside  # noqa: F401 - a fixture
 from tests.toys import sts_rows, write_task
@@ -308,9 +309,9 @@ def test_attempts_are_bounded_and_the_waits_grow(server: Server, tmp_path: Path)
 
 
 def test_jitter_differs_between_requests_and_repeats_for_one() -> None:
-    assert transport.back_off(1, b"a") == transport.back_off(1, b"a")
-    assert len({transport.back_off(1, b"%d" % i) for i in range(20)}) > 15
-    assert transport.back_off(30, b"a") <= transport.LONGEST_WAIT
+    assert back_off(1, b"a") == back_off(1, b"a")
+    assert len({back_off(1, b"%d" % i) for i in range(20)}) > 15
+    assert back_off(30, b"a") <= LONGEST_WAIT
 
 
 def test_nobody_listens(server: Server, tmp_path: Path) -> None:
@@ -374,6 +375,23 @@ def test_an_error_ends_the_requests_that_wait(server: Server, tmp_path: Path) ->
     with pytest.raises(ModelError, match="refuses the request, 400"):
         encoded(model, *(f"text {i}" for i in range(50)))
     assert len(server.asked) < 10
+
+
+def test_an_error_breaks_off_the_waits(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, max_inputs=1, concurrency=2)
+    model.service.sleep = None
+    server.delay = lambda body: 0.0 if body["input"] == ["a"] else 0.2
+
+    def fault(body: Any) -> Answer:
+        return as_json({}, 429, Retry_After="300") if body["input"] == ["a"] else as_json({}, 400)
+
+    server.faults = [fault, fault]
+    texts = ["a", "b", "c"]
+    begun = time.monotonic()
+    with pytest.raises(ModelError, match="refuses the request, 400"):
+        encoded(model, *texts)
+    assert time.monotonic() - begun < 30
+    assert len(server.asked) == 2
 
 
 def test_requests_are_bounded_by_tokens(server: Server, tmp_path: Path) -> None:
