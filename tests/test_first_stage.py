@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import ConfigError, ModelError, NonFiniteError
+from harness.errors import ConfigError, ModelError, NonFiniteError, StoreError
 from harness.first_stage import FirstStage, load_first_stage, split_first
 from harness.jobs import Event
 from harness.models import load_model
@@ -287,6 +287,19 @@ def test_a_first_stage_that_fails_does_not_end_a_run_that_goes_on(tmp_path: Path
     assert [e.task for e in events if e.what == "failed"] == ["Find"]
     folder = tmp_path / "results" / "test__known" / "1+first-test__search-2"
     assert (folder / "Find.failed.json").is_file()
+
+
+def test_lists_that_cannot_be_kept_fail_their_task_alone(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "candidates").write_text("")
+    events: list[Event] = []
+    first = FirstStage(Counting(), 2)
+    results = run(tmp_path, data, Known(), first, "Find", "Rank", keep_going=True, listen=events.append)
+    assert [r.task for r in results] == ["Rank"]
+    (failure,) = [e.text for e in events if e.what == "failed"]
+    assert "cannot be written" in failure
+    with pytest.raises(StoreError, match=r"candidates.*cannot be written"):
+        run(tmp_path, data, Known(), first, "Find", "Rank")
 
 
 def test_names_and_depths(tmp_path: Path) -> None:
