@@ -23,6 +23,7 @@ adapters = Registry(
     {
         "dense": "harness.models.dense:load_dense",
         "cross": "harness.models.cross:load_cross",
+        "static": "harness.models.static:load_static",
         "lexical": "harness.models.lexical:load_lexical",
         "ngram": "harness.models.ngram:load_ngram",
         "fake": "harness.models.fake:load_fake",
@@ -133,7 +134,7 @@ def _adapt(source: Source, options: Options) -> Model:
             raise ModelError(f"{row.name} is not loadable yet with this version: {PENDING[name]}")
     else:
         assert checkpoint is not None
-        name = "dense" if checkpoint.kind == "bi-encoder" else "cross"
+        name = "cross" if checkpoint.kind == "cross-encoder" else "static" if checkpoint.static else "dense"
     if checkpoint is None:
         given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "backend")}
         chosen = sorted(k for k, value in given.items() if value is not None)
