@@ -6,7 +6,6 @@ sentence-transformers (modules.json with one folder a module).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 from harness.errors import ModelError
 from harness.models.prompts import KEYS
 from harness.models.remap import TOKENIZER_TYPE, find_layout
+from harness.models.weights import read_json, table_width, weight_files
 from harness.types import ModelKind
 
 TOKENIZER_FILES = (
@@ -76,6 +76,7 @@ class Checkpoint:
         weights: weight files, first the transformer's.
         files: every file that can change a vector, weights included, sorted.
         layout: how its tensors are renamed (see `harness.models.remap`); None where they are not.
+        static: the first module is a table of token vectors, no transformer.
     """
 
     folder: Path
@@ -88,6 +89,7 @@ class Checkpoint:
     weights: tuple[str, ...]
     files: tuple[str, ...]
     layout: str | None = None
+    static: bool = False
 
     @property
     def transformer(self) -> Path:
@@ -140,6 +142,8 @@ class Checkpoint:
     @property
     def max_length(self) -> int | None:
         """Tokens a text is cut to where nobody says otherwise, as sentence-transformers would."""
+        if self.static:  # sentence-transformers cuts nothing there
+            return None
         declared = self.bert.get("max_seq_length") or self.tokenizer.get("model_max_length")
         known = [n for n in (declared, self.positions) if isinstance(n, int) and n < 10**9]
         return min(known) if known else None
@@ -185,13 +189,14 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
     Raises:
         ModelError: a file is missing, is not JSON, or asks for something this program cannot do.
     """
-    modules = _json(folder / "modules.json", [])
+    modules = read_json(folder / "modules.json", [])
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
-    if kinds and kinds[0] != "Transformer":
+    if kinds and kinds[0] not in ("Transformer", "StaticEmbedding"):
         raise ModelError(f"{folder}: its first module is {kinds[0]!r}; only transformers can be loaded")
-    root = str(modules[0].get("path", "")) if modules else ""
+    static = kinds[:1] == ["StaticEmbedding"]
+    root = str(modules[0].get("path", "")).removeprefix(".") if modules else ""
     base = folder / root
-    if not (base / "config.json").is_file():
+    if not static and not (base / "config.json").is_file():
         raise ModelError(
             f"{base} holds no config.json; a checkpoint needs it, its tokenizer and *.safetensors"
         )
@@ -201,16 +206,20 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
         _step(folder, kind, str(module.get("path", "")))
         for kind, module in zip(kinds[1:], modules[1:], strict=True)
     )
-    own = _weights(base, allow_pickle)
+    own = weight_files(base, allow_pickle)
     weights = [_inside(root, name) for name in own]
-    layout, config = find_layout(_json(base / "config.json", {}), [base / name for name in own])
+    config = read_json(base / "config.json", {})
+    if static:
+        layout, config = None, {**config, "hidden_size": table_width(base / own[0])}
+    else:
+        layout, config = find_layout(config, [base / name for name in own])
     for step in steps:
         if step.kind in ("Dense", "LayerNorm"):
-            weights += [_inside(step.path, name) for name in _weights(folder / step.path, allow_pickle)]
+            weights += [_inside(step.path, name) for name in weight_files(folder / step.path, allow_pickle)]
     bert_name = next(
         (p.name for p in sorted(base.glob("sentence_*_config.json"))), "sentence_bert_config.json"
     )
-    bert = _json(base / bert_name, {})
+    bert = read_json(base / bert_name, {})
     _refuse_exotic(base / bert_name, bert)
     tokenizer = [_inside(root, name) for name in TOKENIZER_FILES if (base / name).is_file()]
     if not tokenizer:
@@ -225,12 +234,13 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
         root=root,
         config=config,
         bert=bert,
-        tokenizer=_json(base / "tokenizer_config.json", {}),
-        stored=_json(folder / "config_sentence_transformers.json", {}),
+        tokenizer=read_json(base / "tokenizer_config.json", {}),
+        stored=read_json(folder / "config_sentence_transformers.json", {}),
         steps=steps,
         weights=tuple(weights),
         files=tuple(sorted({*weights, *tokenizer, *indices, *found})),
         layout=layout,
+        static=static,
     )
 
 
@@ -253,29 +263,7 @@ def pooling_modes(step: Step) -> tuple[str, ...]:
 def _step(folder: Path, kind: str, path: str) -> Step:
     if kind not in STEPS:
         raise ModelError(f"{folder}: module {kind!r} cannot be loaded; known are {', '.join(STEPS)}")
-    return Step(kind, path, _json(folder / path / "config.json", {}) if path else {})
-
-
-def _weights(folder: Path, allow_pickle: bool) -> list[str]:
-    """Names of the weight files of one folder: safetensors before pickle, shards by their index."""
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        whole, index = folder / f"{stem}.{suffix}", folder / f"{stem}.{suffix}.index.json"
-        if whole.is_file():
-            names = [whole.name]
-        elif index.is_file():
-            names = sorted(set(_json(index, {}).get("weight_map", {}).values()))
-        else:
-            continue
-        absent = [name for name in names if not (folder / name).is_file()]
-        if absent or not names:
-            raise ModelError(f"{index} names weight files that are not there: {', '.join(absent) or 'none'}")
-        if suffix == "bin" and not allow_pickle:
-            raise ModelError(
-                f"{folder} holds pickle weights only ({names[0]}); reading them can run code\n"
-                "convert them to safetensors, or pass --allow-pickle if you trust where they come from"
-            )
-        return names
-    raise ModelError(f"{folder} holds no weights; model.safetensors (or its shards and index) is needed")
+    return Step(kind, path, read_json(folder / path / "config.json", {}) if path else {})
 
 
 def _refuse_exotic(path: Path, bert: Mapping[str, Any]) -> None:
@@ -291,15 +279,3 @@ def _refuse_exotic(path: Path, bert: Mapping[str, Any]) -> None:
 
 def _inside(folder: str, name: str) -> str:
     return f"{folder.strip('/')}/{name}" if folder.strip("/") else name
-
-
-def _json(path: Path, default: Any) -> Any:
-    if not path.is_file():
-        return default
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(value, type(default)):
-        raise ModelError(f"{path}: {type(default).__name__} expected")
-    return value

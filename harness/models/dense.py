@@ -30,6 +30,8 @@ def load_dense(source: Source, options: Options) -> Dense:
     """
     checkpoint = source.checkpoint
     assert checkpoint is not None
+    if checkpoint.static:
+        raise ModelError(f"{checkpoint.folder} is a static table of vectors; its adapter is 'static'")
     if checkpoint.kind != "bi-encoder":
         raise ModelError(
             f"{checkpoint.folder} is a classifier with {checkpoint.labels} label(s), not a bi-encoder\n"

@@ -24,6 +24,7 @@ adapters = Registry(
         "dense": "harness.models.dense:load_dense",
         "jina_bert": "harness.models.dense:load_jina_bert",
         "cross": "harness.models.cross:load_cross",
+        "static": "harness.models.static:load_static",
         "lexical": "harness.models.lexical:load_lexical",
         "ngram": "harness.models.ngram:load_ngram",
         "remote": "harness.models.remote:load_remote",
@@ -129,7 +130,7 @@ def _adapt(source: Source, options: Options) -> Model:
         name = row.adapter
     else:
         assert checkpoint is not None
-        name = "dense" if checkpoint.kind == "bi-encoder" else "cross"
+        name = "cross" if checkpoint.kind == "cross-encoder" else "static" if checkpoint.static else "dense"
     if checkpoint is None:
         given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "backend")}
         taken = ("max_length", "dim") if name == "remote" else ()

@@ -14,13 +14,13 @@ transformers' XLM-R also attends faster than its LUKE, and takes part in `harnes
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
+from harness.models.weights import header, read_tensors
 
 TOKENIZER_TYPE = "xlm-roberta"
 _NETWORK = "xlm-roberta"
@@ -62,7 +62,7 @@ def find_layout(config: Mapping[str, Any], weights: Sequence[Path]) -> tuple[str
         return "luke", dict(config)
     if family not in (None, _NETWORK):
         return None, dict(config)
-    shapes = dict(item for path in weights for item in _header(path))
+    shapes = dict(item for path in weights for item in header(path))
     fused = any(_FUSED.fullmatch(name) for name in shapes)
     if not fused and (family or not any(_NATIVE.fullmatch(name) for name in shapes)):
         return None, dict(config)
@@ -94,7 +94,7 @@ def open_remapped(
     others = {key: config.get(key, default) for key, default in _DEFAULTS.items()}
     state: dict[str, Any] = {}
     for path in weights:
-        for stored, tensor in _tensors(path):
+        for stored, tensor in read_tensors(path):
             for name, part in _renamed(layout, stored, tensor, where):
                 if name in state:
                     raise ModelError(f"{where}: tensor {stored!r} is stored a second time, as {name!r}")
@@ -120,38 +120,3 @@ def _renamed(layout: str, stored: str, tensor: Any, where: Path) -> Iterator[tup
         raise ModelError(f"{where}: tensor {stored!r} has {len(tensor)} rows, which are no three projections")
     for part, rows in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
         yield f"{fused[1]}.attention.self.{part}.{fused[2]}", rows.contiguous()
-
-
-def _header(path: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of a safetensors file, from its first bytes; nothing of a damaged one or of pickle.
-
-    A damaged file is an error when its tensors are read, with its name.
-    """
-    if path.suffix != ".safetensors":
-        return
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if size > path.stat().st_size:
-            return
-        raw = file.read(size)
-    try:
-        header = json.loads(raw)
-    except ValueError:
-        return
-    for name, entry in header.items():
-        if name != "__metadata__":
-            yield name, entry["shape"]
-
-
-def _tensors(path: Path) -> Iterator[tuple[str, Any]]:
-    """Tensors of one weight file, by name."""
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(str(path), framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (it is no mapping)
-                yield name, file.get_tensor(name)
-        return
-    import torch
-
-    yield from torch.load(path, map_location="cpu", weights_only=True).items()

@@ -247,6 +247,20 @@ def qwen3(folder: Path) -> Path:
     return _sentence_transformer(folder, 200, pooling={"pooling_mode_lasttoken": True}, prompts=prompts)
 
 
+def static(folder: Path) -> Path:
+    """potion: a table of vectors with a tokenizer, then unit length; its config.json is model2vec's own."""
+    size = _xlm_r_vocabulary()
+    config = {"model_type": "model2vec", "architectures": ["StaticModel"], "hidden_dim": H, "normalize": True}
+    _write(folder, config, {"embeddings": (size, H)}, seed=10)
+    _unigram(folder, "XLMRobertaTokenizer")
+    rows = [
+        {"idx": 0, "name": "0", "path": ".", "type": "sentence_transformers.models.StaticEmbedding"},
+        {"idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ]
+    tiny.put(folder / "modules.json", rows)
+    return folder
+
+
 def _bert_shapes(vocabulary: int, positions: int, types: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (vocabulary, H),

@@ -70,6 +70,28 @@ def test_pooling_modes(bi: Path, tmp_path: Path, mode: str) -> None:
     np.testing.assert_allclose(model.encode(Texts(tiny.TEXTS)), oracle(folder, tiny.TEXTS), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("flag", "mode"),
+    [
+        ("cls_token", "cls"), ("max_tokens", "max"), ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+        ("weightedmean_tokens", "weightedmean"), ("lasttoken", "lasttoken"),
+    ],
+)  # fmt: skip
+def test_pooling_modes_as_older_checkpoints_spell_them(
+    bi: Path, tmp_path: Path, flag: str, mode: str
+) -> None:
+    folder = tiny.copied(bi, tmp_path / "m")
+    content = {
+        "word_embedding_dimension": 16,
+        "pooling_mode_mean_tokens": False,
+        f"pooling_mode_{flag}": True,
+    }
+    tiny.put(folder / "1_Pooling/config.json", content)
+    model = tiny.load(folder, tmp_path)
+    assert model.card.pooling == mode
+    np.testing.assert_allclose(model.encode(Texts(tiny.TEXTS)), oracle(folder, tiny.TEXTS), atol=1e-6)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_dense_and_layer_norm_behind_the_pooling(bi: Path, tmp_path: Path, bias: bool) -> None:
     import torch

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import MissingExtraError, ModelError
+from harness.errors import ModelError
 from harness.models import load_model
 from harness.models.base import BiEncoder, CrossEncoder
 from harness.models.cross import Cross
@@ -209,19 +209,6 @@ def test_luke_from_pickle_that_is_allowed(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     model = tiny.load(folder, tmp_path, allow_pickle=True)
     np.testing.assert_array_equal(model.encode(Texts(made.TEXTS)), expected)
-
-
-def test_a_row_for_luke_needs_no_library_where_tokenizer_json_is(tmp_path: Path) -> None:
-    folder = made.luke(tmp_path / "luke")
-    rows = tmp_path / "rows.yaml"
-    rows.write_text(
-        "models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    path: luke\n"
-        "    requires: [no-such-distribution]\n"
-    )
-    assert load_model("mine", catalog=rows, cache=tmp_path).card.dim == made.H
-    (folder / "tokenizer.json").rename(folder / "sentencepiece.bpe.model")
-    with pytest.raises(MissingExtraError, match="pip install no-such-distribution"):
-        load_model("mine", catalog=rows, cache=tmp_path)
 
 
 def test_ids_of_luke_are_guarded(tmp_path: Path) -> None:

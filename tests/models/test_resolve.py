@@ -204,10 +204,13 @@ def test_a_first_stage_is_refused_rather_than_only_named(cross: Path, tmp_path: 
 def test_missing_library_of_a_tokenizer(bi: Path, tmp_path: Path) -> None:
     from harness.errors import MissingExtraError
 
+    folder = tiny.copied(bi, tmp_path / "m")
     rows = tmp_path / "rows.yaml"
     rows.write_text(
         "models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n"
-        f"    path: {bi}\n    requires: [numpy, no-such-dictionary]\n"
+        "    path: m\n    requires: [numpy, no-such-dictionary]\n"
     )
+    assert load_model("mine", catalog=rows, cache=tmp_path).card.dim == 16, "tokenizer.json needs none"
+    (folder / "tokenizer.json").unlink()
     with pytest.raises(MissingExtraError, match="pip install no-such-dictionary"):
         load_model("mine", catalog=rows, cache=tmp_path)

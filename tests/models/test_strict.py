@@ -196,6 +196,7 @@ def test_rebuilt_tokenizer_that_disagrees(spoiled: Path, tmp_path: Path) -> None
         ("modules.json", '[{"type": "a.Transformer", "path": ""}, {"type": "b.CNN", "path": "1"}]', "'CNN'"),
         ("modules.json", '[{"type": "a.Transformer", "path": ""}, {"type": "b.Normalize"}]', "no Pooling"),
         ("1_Pooling/config.json", '{"pooling_mode": "best"}', "pooling mode 'best'"),
+        ("1_Pooling/config.json", '{"pooling_mode_best_tokens": true}', "'pooling_mode_best_tokens' is not"),
         ("sentence_bert_config.json", '{"query_length": 8}', "'query_length' is set"),
         ("sentence_bert_config.json", '{"modality_config": {"message": {}}}', "modality_config"),
         ("adapter_config.json", "{}", "PEFT"),
