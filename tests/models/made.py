@@ -46,7 +46,7 @@ def bert(folder: Path) -> Path:
     }  # fmt: skip
     shapes = _bert_shapes(len(tiny.VOCABULARY), 48, 2)
     _write(folder, config, {**shapes, "pooler.dense.weight": (H, H), "pooler.dense.bias": (H,)}, seed=1)
-    tiny._tokenizer(folder)
+    tiny.word_pieces(folder)
     return _sentence_transformer(folder, 40)
 
 

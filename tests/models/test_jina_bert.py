@@ -58,7 +58,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine whose torch has no oneDNN: padded batches."""
-    monkeypatch.setattr("harness.models.fused._available", lambda: False)
+    monkeypatch.setattr("harness.models.jina_bert.kernels", lambda dtype: False)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4, 6, 8, 12])
