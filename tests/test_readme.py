@@ -18,7 +18,8 @@ from tests.toys import retrieval_files, write_task
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README + DOCS, flags=re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
