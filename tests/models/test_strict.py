@@ -219,11 +219,13 @@ def test_no_tokenizer(spoiled: Path, tmp_path: Path) -> None:
 
 
 def test_libraries_are_silent_and_left_as_they_were(
-    spoiled: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    spoiled: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
     import transformers
 
+    # What the environment said when the library was first imported; a command run before may have set it.
+    monkeypatch.setattr("huggingface_hub.utils.tqdm.HF_HUB_DISABLE_PROGRESS_BARS", None)
     transformers.utils.logging.enable_progress_bar()
     before = logging.getLogger("transformers").level
     tiny.store(spoiled, {**tiny.tensors(spoiled), "pooler.dense.bias": torch.ones(16)})
