@@ -6,6 +6,7 @@ so that listing models is quick.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,42 @@ class Package(_Strict):
     sha256: dict[str, str]
 
 
+class Golden(_Strict):
+    """Values that a sound copy of a model gives, with where they come from.
+
+    Attributes:
+        query: the text compared with every document, or the one whose vector is known.
+        documents, scores: cosines with `query` in this order (of a cross-encoder: its scores of the pairs).
+        vector: instead of both, the first components of `query`'s vector, not scaled to unit length.
+        dtype: what they were computed in; a run in another is not held to them.
+        rtol, atol: greatest difference, rtol * |expected| + atol.
+        prompts: whether the row's prompts stood in front of the texts.
+        source: who published them.
+    """
+
+    query: str
+    documents: list[str] = Field(default_factory=list)
+    scores: list[float] = Field(default_factory=list)
+    vector: list[float] = Field(default_factory=list)
+    dtype: Literal["float32", "bfloat16", "float16"]
+    rtol: float = Field(default=0.0, ge=0)
+    atol: float = Field(default=0.0, ge=0)
+    prompts: Literal["card", "none"] = "card"
+    source: str
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Golden:
+        if bool(self.scores) == bool(self.vector):
+            raise ValueError("either scores or vector must be given")
+        if len(self.documents) != len(self.scores):
+            raise ValueError(f"{len(self.scores)} scores for {len(self.documents)} documents")
+        if not all(math.isfinite(value) for value in [*self.scores, *self.vector, self.rtol, self.atol]):
+            raise ValueError("every value must be a finite number")
+        if not self.rtol + self.atol:
+            raise ValueError("one of rtol and atol must be above 0")
+        return self
+
+
 class Row(_Strict):
     """One model.
 
@@ -63,6 +100,7 @@ class Row(_Strict):
         dimensions: whether the service shortens vectors where it is asked to.
         max_inputs, max_request_tokens: what one request may hold (default 2,048 texts and 300,000 tokens).
         concurrency: requests at a time (default 8).
+        golden: values that `harness verify` holds the model to.
         hidden: left out of listings.
     """
 
@@ -101,6 +139,7 @@ class Row(_Strict):
     max_inputs: int | None = Field(default=None, gt=0)
     max_request_tokens: int | None = Field(default=None, gt=0)
     concurrency: int | None = Field(default=None, gt=0, le=64)
+    golden: list[Golden] = Field(default_factory=list)
     hidden: bool = False
     notes: list[str] = Field(default_factory=list)
 
@@ -119,6 +158,10 @@ class Row(_Strict):
             raise ValueError("trust needs a pinned revision")
         if not (self.display or self.hub or self.path):
             raise ValueError("one of hub, path and display must be given")
+        if self.golden and self.kind == "lexical":
+            raise ValueError("golden belongs to bi-encoders and cross-encoders")
+        if self.kind == "cross-encoder" and any(golden.vector for golden in self.golden):
+            raise ValueError("a cross-encoder has scores, not a vector")
         given = [field for field in _SERVICE if getattr(self, field) is not None]
         if self.adapter != "remote" and given:
             raise ValueError(f"{given[0]} belongs to rows with adapter: remote")

@@ -76,7 +76,7 @@ def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
         assert done.returncode == 0, done.stderr
 
 
-VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "doctor"]
+VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "verify", "doctor"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
