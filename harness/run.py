@@ -16,6 +16,8 @@ from harness.errors import HarnessError, together
 from harness.first_stage import FirstStage, staged
 from harness.jobs import Event, Job, Listener, nobody, prepare, remarks, select
 from harness.memory import default_budget
+from harness.models.base import ModelCard
+from harness.models.prompts import unused_prompts
 from harness.scoring import Encoded, Run, aggregate, finished, placed, shown, standing
 from harness.store import Store
 from harness.suite import Suite
@@ -69,6 +71,7 @@ def evaluate(
     for note in card.notes:
         listen(Event("note", "", note))
     _tell_prompts(jobs, listen)
+    _tell_unused(card, tasks, listen)
     if store is not None:
         for variant in {record.variant_of(card, job.task) for job in jobs}:
             store.write_model_meta(record.meta(card), variant)
@@ -214,6 +217,18 @@ def _tell_prompts(jobs: Sequence[Job], listen: Listener) -> None:
                 told.setdefault(texts.prompt, f"{name} of {job.task.name}: {texts.items[0][:80]!r}")
     for prompt, text in told.items():
         listen(Event("prompt", "", f"{prompt!r} for {text}"))
+
+
+def _tell_unused(card: ModelCard, tasks: Sequence[Task], listen: Listener) -> None:
+    """The declared prompts that the policy puts in front of no text of this run, in one line."""
+    kinds = {task.kind for task in tasks if task.kind != "aggregate"}
+    if card.kind == "bi-encoder" and (unused := unused_prompts(card.prompts, card.prompt_policy, kinds)):
+        named = ", ".join(f"{key} {card.prompts[key]!r}" for key in unused)
+        listen(
+            Event(
+                "note", "", f"no task of this run gets these prompts (policy {card.prompt_policy}): {named}"
+            )
+        )
 
 
 def _failed(run: Run, task: Task, split: str, subset: str, error: HarnessError) -> None:

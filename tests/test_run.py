@@ -142,6 +142,17 @@ def test_prompts_are_rendered_recorded_and_part_of_the_text(tmp_path: Path, data
     assert result.provenance["first_texts"]["queries"].startswith("Q: ")
 
 
+def test_prompts_that_no_task_of_the_run_gets_are_said_once(tmp_path: Path, data: Path) -> None:
+    said: list[Event] = []
+    model = Toy(prompts={"query": "Q: ", "document": "D: ", "sentence": "S: "}, prompt_policy="mteb")
+    run(tmp_path, data, model, ("Find", "One", "Two"), listen=said.append)
+    found = [e.text for e in said if "no task of this run" in e.text]
+    assert found == ["no task of this run gets these prompts (policy mteb): sentence 'S: '"]
+    said.clear()
+    run(tmp_path, data, Toy(prompts={"sentence": "S: "}), ("One",), listen=said.append)
+    assert not [e for e in said if "no task of this run" in e.text]
+
+
 def test_nan_from_a_model_names_the_text_and_leaves_earlier_results(tmp_path: Path, data: Path) -> None:
     run(tmp_path, data, tasks=("Two",))
     before = {p: p.read_bytes() for p in (tmp_path / "results").rglob("*.json")}

@@ -112,7 +112,7 @@ def show(
     models = load_catalog(catalog)
     row = models.find(name)
     if row is not None:
-        facts: dict[str, Any] = {"model": _model_facts(row)}
+        facts: dict[str, Any] = {"model": _model_facts(row, models)}
     elif name in suite_names() or Path(name).suffix in (".yaml", ".yml"):
         definition = read_suite(name)
         facts = {"suite": definition.model_dump(mode="json", exclude_defaults=True)}
@@ -129,24 +129,43 @@ def show(
     common.answer(yaml.safe_dump(facts, allow_unicode=True, sort_keys=False, width=100))
 
 
-def _model_facts(row: Any) -> dict[str, Any]:
-    from harness.models.prompts import prompt_for
+def _model_facts(row: Any, models: Any) -> dict[str, Any]:
+    from harness.models.prompts import RETRIEVAL_KINDS, prompt_for
     from harness.scorers import KINDS, scorer
 
     facts: dict[str, Any] = row.model_dump(mode="json", exclude_none=True)
-    if row.prompts:
+    if row.kind == "bi-encoder":
         facts["rendered"] = {
             kind: {
                 role: prompt_for(row.prompts, "card", kind, role) + "..."
-                for role in (("query", "document") if kind in _SIDED else ("sentence",))
+                for role in (("query", "document") if kind in RETRIEVAL_KINDS else ("sentence",))
             }
             for kind in KINDS
             if row.kind in scorer(kind).models and kind != "aggregate"
         }
+        if notes := _stored_notes(row, models):
+            facts["notes"] = [*facts.get("notes", ()), *notes]
     return facts
 
 
-_SIDED = ("retrieval", "reranking", "instruction_reranking")
+def _stored_notes(row: Any, models: Any) -> tuple[str, ...]:
+    """What the checkpoint, where its files are on this machine, says otherwise than the row; no request."""
+    from harness.errors import ModelError
+    from harness.models.card import prompt_notes
+    from harness.models.checkpoint import read_checkpoint
+    from harness.models.hub import fetch
+
+    if not (row.path or row.hub):
+        return ()
+    try:
+        folder = (
+            Path(row.path)
+            if row.path
+            else fetch(row.hub, row.revision, models, offline=True, package=row.package)
+        )
+        return prompt_notes(row, read_checkpoint(folder), row.kind)
+    except ModelError:
+        return ()  # not here, or not readable: loading it says what is wrong
 
 
 def _task_facts(task: Any) -> dict[str, Any]:

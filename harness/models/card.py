@@ -7,9 +7,10 @@ from typing import Any, cast, get_args
 
 from harness.errors import ConfigError, MissingExtraError, ModelError
 from harness.models.base import ModelCard, Options, Similarity
+from harness.models.catalog import Row
 from harness.models.checkpoint import Checkpoint
 from harness.models.identity import Memo, checkpoint_fingerprint
-from harness.models.prompts import check_policy, policy_matters
+from harness.models.prompts import check_policy, contradicted, policy_matters
 from harness.models.resolve import Source
 from harness.models.strict import pick_device
 from harness.models.variants import DTYPES, FROZEN, format_variant
@@ -101,7 +102,7 @@ def checkpoint_card(
         catalog_row=row.row if row else None,
         adapter=adapter,
         default_suite=row.default_suite if row else None,
-        notes=(*source.notes, *(row.notes if row else _prompt_notes(checkpoint, kind))),
+        notes=(*source.notes, *(row.notes if row else ()), *prompt_notes(row, checkpoint, kind)),
     )
 
 
@@ -124,11 +125,26 @@ def _required(distributions: list[str]) -> dict[str, str]:
     return found
 
 
-def _prompt_notes(checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
-    """Where the prompts of a model outside the catalog come from; a dropped prompt is a wrong score."""
+def prompt_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
+    """What a reader must know of the prompts; one that is dropped or replaced is another score.
+
+    Of a catalog model: each prompt that its checkpoint stores otherwise. Of others: which there are, and
+    which of them stand in front of nothing because their names mean no role and no task kind.
+    """
     if kind != "bi-encoder":
         return ()
+    if row is not None:
+        return tuple(
+            f"{key} prompt: the catalog's {ours!r} is used, the checkpoint stores {theirs!r}"
+            for key, (ours, theirs) in contradicted(row.prompts, checkpoint.prompts).items()
+        )
     stored = {name for name, text in (checkpoint.stored.get("prompts") or {}).items() if text}
     if not stored:
         return ("not in the catalog, and the checkpoint stores no prompts: none is used",)
-    return (f"not in the catalog; prompts stored in the checkpoint: {', '.join(sorted(stored))}",)
+    found = (f"not in the catalog; prompts stored in the checkpoint: {', '.join(sorted(stored))}",)
+    left = sorted(stored & set(checkpoint.nameless))
+    return (
+        (f"stored prompts for no known role or task kind, never used: {', '.join(left)}", *found)
+        if left
+        else found
+    )

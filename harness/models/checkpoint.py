@@ -171,6 +171,13 @@ class Checkpoint:
         return found
 
     @property
+    def nameless(self) -> tuple[str, ...]:
+        """Names of stored prompts that are neither a role nor a task kind: no text gets these by name."""
+        return tuple(
+            name for name in self.stored.get("prompts") or {} if _PROMPT_NAMES.get(name, name) not in KEYS
+        )
+
+    @property
     def _architectures(self) -> list[Any]:
         return list(self.config.get("architectures") or [])
 

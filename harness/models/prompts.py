@@ -6,7 +6,7 @@ task kind's name to a string; `sentence` serves every kind that has no entry of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,21 @@ def same_prompts(prompts: Mapping[str, str], policy: str, other: str, task_kind:
 def policy_matters(prompts: Mapping[str, str], policy: str) -> bool:
     """Whether a policy puts another prompt than `card` does in front of the texts of any task kind."""
     return not all(same_prompts(prompts, policy, "card", kind) for kind in (*RETRIEVAL_KINDS, *OTHER_KINDS))
+
+
+def unused_prompts(prompts: Mapping[str, str], policy: str, task_kinds: Iterable[str]) -> tuple[str, ...]:
+    """Keys of the table whose string stands in front of no text of these task kinds, in order."""
+    sides = {kind: ("query", "document") if kind in RETRIEVAL_KINDS else ("sentence",) for kind in task_kinds}
+    given = {prompt_for(prompts, policy, kind, role) for kind, roles in sides.items() for role in roles}
+    return tuple(key for key, prompt in prompts.items() if prompt and prompt not in given)
+
+
+def contradicted(prompts: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Keys of `stored` for which `prompts` gives another string: key to (what it gives, what is stored)."""
+    given = {
+        key: prompts.get(key, prompts.get("sentence", "") if key in OTHER_KINDS else "") for key in stored
+    }
+    return {key: (given[key], text) for key, text in stored.items() if text and given[key] != text}
 
 
 def check_policy(policy: str) -> None:

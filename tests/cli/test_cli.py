@@ -86,6 +86,32 @@ def test_every_verb_has_help(verb: str, inside: Callable[..., Answer]) -> None:
     assert "Usage" in answer.out
 
 
+def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwise(
+    tmp_path: Path, inside: Callable[..., Answer]
+) -> None:
+    from harness.models.prompts import OTHER_KINDS, RETRIEVAL_KINDS
+    from tests.models import tiny
+
+    folder = tiny.bi_encoder(tmp_path / "m", stored={"prompts": {"query": "other: ", "document": "d: "}})
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(
+        f"models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    path: {folder}\n"
+        "    prompts: {query: 'q: ', document: 'd: ', sts: 's: '}\n"
+    )
+    facts = json.loads(inside("show", "mine", "--catalog", rows, "--json").out)["model"]
+    assert set(facts["rendered"]) == {*RETRIEVAL_KINDS, *OTHER_KINDS}
+    for kind in RETRIEVAL_KINDS:
+        assert facts["rendered"][kind] == {"query": "q: ...", "document": "d: ..."}
+    assert facts["rendered"]["sts"] == {"sentence": "s: ..."}
+    assert facts["rendered"]["bitext"] == {"sentence": "..."}
+    note = "query prompt: the catalog's 'q: ' is used, the checkpoint stores 'other: '"
+    assert facts["notes"] == [note]
+    assert "query: 'q: ...'" in inside("show", "mine", "--catalog", rows).out
+    bare = json.loads(inside("show", "char-ngram", "--json").out)["model"]
+    assert bare["rendered"]["retrieval"] == {"query": "...", "document": "..."}
+    assert "rendered" not in json.loads(inside("show", "bm25", "--json").out)["model"]
+
+
 def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) -> None:
     arguments = ("eval", "char-ngram", "--task", "One", "--data", data, "--results", tmp_path / "r")
     first = harness(*arguments)

@@ -212,6 +212,7 @@ def test_similarity_and_prompts_stored_in_the_checkpoint(bi: Path, tmp_path: Pat
     assert card.similarity == "dot"
     assert card.prompts == {"query": "q: ", "document": "p: ", "classification": "c: ", "sentence": "q: "}
     assert card.notes[-1].endswith("Classification, passage, query, s2p")
+    assert card.notes[-2] == "stored prompts for no known role or task kind, never used: s2p"
     assert tiny.load(folder, tmp_path, prompts="none").card.variant == ("prompts-none",)
     assert tiny.load(bi, tmp_path, prompts="none").card.variant == ()
     tiny.change(folder / "config_sentence_transformers.json", similarity_fn_name="manhattan")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import ConfigError, UnknownNameError
-from harness.models.prompts import KEYS, OTHER_KINDS, RETRIEVAL_KINDS, prompt_for, render, same_prompts
+from harness.models.prompts import (
+    KEYS,
+    OTHER_KINDS,
+    RETRIEVAL_KINDS,
+    prompt_for,
+    render,
+    same_prompts,
+    unused_prompts,
+)
 from harness.scorers import KINDS
 from harness.types import Texts
 
@@ -65,6 +73,24 @@ def test_render() -> None:
 def test_rendering_twice_is_an_error(prompt: str) -> None:
     with pytest.raises(ConfigError, match="carry the prompt 'Q: ' already"):
         render(render(Texts(["a"]), "Q: "), prompt)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kinds", "unused"),
+    [
+        ("card", ["sts"], ("query", "document", "clustering")),
+        ("card", ["sts", "clustering", "reranking"], ()),
+        ("card", ["clustering"], ("query", "document", "sentence")),
+        ("mteb", ["sts"], ("query", "document", "sentence", "clustering")),
+        ("mteb", ["sts", "retrieval"], ("sentence", "clustering")),
+        ("none", ["retrieval"], ("query", "document", "sentence", "clustering")),
+    ],
+)
+def test_unused_prompts(policy: str, kinds: list[str], unused: tuple[str, ...]) -> None:
+    table = {"query": "Q: ", "document": "D: ", "sentence": "S: ", "clustering": "C: ", "bitext": ""}
+    assert unused_prompts(table, policy, kinds) == unused
+    shared = {"query": "Q: ", "sentence": "Q: "}
+    assert unused_prompts(shared, "card", ["sts"]) == ()
 
 
 def test_same_prompts() -> None:

@@ -92,6 +92,23 @@ def test_weights_for_a_catalog_name(bi: Path, tmp_path: Path) -> None:
         load_model("mine", weights=tmp_path / "none", catalog=rows, cache=tmp_path)
 
 
+def test_prompts_of_the_checkpoint_that_the_row_replaces_are_named(bi: Path, tmp_path: Path) -> None:
+    folder = tiny.copied(bi, tmp_path / "m")
+    prompts = {"query": "other: ", "passage": "p: ", "STS": "s: ", "Clustering": "q: ", "odd": "x: "}
+    tiny.put(folder / "config_sentence_transformers.json", {"prompts": prompts})
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(
+        "models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    hub: me/mine\n"
+        f"    revision: {COMMIT}\n    prompts: {{query: 'q: ', document: 'p: ', sentence: 'q: '}}\n"
+    )
+    card = load_model("mine", weights=folder, catalog=rows, cache=tmp_path).card
+    assert card.prompts == {"query": "q: ", "document": "p: ", "sentence": "q: "}
+    assert card.notes[1:] == (
+        "query prompt: the catalog's 'q: ' is used, the checkpoint stores 'other: '",
+        "sts prompt: the catalog's 'q: ' is used, the checkpoint stores 's: '",
+    )
+
+
 def test_folder_inside_a_hub_cache(bi: Path, tmp_path: Path) -> None:
     folder = tiny.copied(bi, tmp_path / "hub/models--intfloat--nobody/snapshots" / COMMIT)
     card = tiny.load(folder, tmp_path).card
