@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -225,7 +226,8 @@ def test_libraries_are_silent_and_left_as_they_were(
     import transformers
 
     # What the environment said when the library was first imported; a command run before may have set it.
-    monkeypatch.setattr("huggingface_hub.utils.tqdm.HF_HUB_DISABLE_PROGRESS_BARS", None)
+    bars = sys.modules["huggingface_hub.utils.tqdm"]
+    monkeypatch.setattr(bars, "HF_HUB_DISABLE_PROGRESS_BARS", None)
     transformers.utils.logging.enable_progress_bar()
     before = logging.getLogger("transformers").level
     tiny.store(spoiled, {**tiny.tensors(spoiled), "pooler.dense.bias": torch.ones(16)})
