@@ -62,10 +62,9 @@ def compare_golden(
             "model", name, rows.names(), "verify takes models of the catalog; --weights names their files"
         )
     if not row.golden:
-        having = [other.name for other in rows.rows.values() if other.golden]
         raise ConfigError(
-            f"{row.name}: no values are known to verify it by; models that have some: {', '.join(having)}\n"
-            "or write them under 'golden' of a row in a catalog of your own (--catalog)"
+            f"{row.name}: the catalog has no values to verify it by (`harness models --json`: who has)\n"
+            "write some under 'golden' of a row in a catalog of your own (--catalog)"
         )
     model = load_model(name, catalog=catalog, **options)
     fitting = [golden for golden in row.golden if golden.dtype == model.card.dtype]
