@@ -41,6 +41,7 @@ def eval_(
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
     dim: Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")] = None,
+    quant: Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")] = None,
     prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens a batch; default: the first ones are timed.")
@@ -117,6 +118,7 @@ def eval_(
         dtype=dtype,
         max_length=max_length,
         dim=dim,
+        quant=quant,
         prompts=prompts,
         batch_tokens=batch_tokens,
         backend=backend,

@@ -80,8 +80,9 @@ class Options:
     """What a caller asks of a model; None leaves the choice to the catalog row or the checkpoint.
 
     Attributes:
-        dtype, max_length, dim, prompts, backend: see `ModelCard`; a value that differs from the row's makes
-            a variant. `dim` keeps the first components only. `prompts` is a policy.
+        dtype, max_length, dim, quant, prompts, backend: see `ModelCard`; a value that differs from the
+            row's makes a variant. `dim` keeps the first components only, `quant` rounds what is left (see
+            `harness.models.quantise`). `prompts` is a policy.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         batch_tokens: tokens a batch, at least 4,096 where a CPU computes in bfloat16; speed only.
         cache: folder for memos (hashes), never for results.
@@ -92,6 +93,7 @@ class Options:
     dtype: str | None = None
     max_length: int | None = None
     dim: int | None = None
+    quant: str | None = None
     prompts: str | None = None
     backend: str | None = None
     device: str = "auto"

@@ -55,6 +55,7 @@ def checkpoint_card(
         "dtype": dtype,
         "max_length": max_length,
         "dim": options.dim,
+        "quant": options.quant,
         "prompts": policy,
         "backend": backend,
     }
@@ -73,6 +74,8 @@ def checkpoint_card(
         "tokenizer_type": source.tokenizer_type,
         "requires": _required([] if raw or row is None else row.requires),
     }
+    if options.quant is not None:  # vectors of old keep their address
+        settings["quant"] = options.quant
     if dtype != "float32":
         # In half precision devices do not compute alike: on some the products alone are rounded.
         named = options.device if options.device != "auto" else pick_device("auto").type

@@ -50,6 +50,8 @@ def load_cross(source: Source, options: Options) -> Cross:
         )
     if options.dim is not None:
         raise ModelError(f"{source.name} gives scores, not vectors; there is no --dim of them")
+    if options.quant is not None:
+        raise ModelError(f"{source.name} gives scores, not vectors; there is no --quant of them")
     activation = _activation(checkpoint)
     card = checkpoint_card(
         source,

@@ -13,6 +13,7 @@ from harness.models.base import ModelCard, Options, Say, unheard
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
 from harness.models.pooling import Apply, open_steps, output_dim
+from harness.models.quantise import quantised
 from harness.models.resolve import Source
 from harness.models.runtime import Runtime, open_runtime, run_batches
 from harness.models.tokens import Tokens, joined, prompt_tokens, tokenize
@@ -52,7 +53,7 @@ def load_dense(source: Source, options: Options) -> Dense:
         kind="bi-encoder",
         dim=dim,
         pooling=_describe(steps),
-        normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width,
+        normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width and not options.quant,
     )
     return Dense(card, steps, source, options)
 
@@ -105,7 +106,7 @@ class Dense:
         def vectors(output: Any, mask: Any) -> Any:
             return apply(output.last_hidden_state, mask)[:, :dim]
 
-        return run_batches(runtime, prepared, rows, vectors, say)
+        return quantised(run_batches(runtime, prepared, rows, vectors, say), self._options.quant)
 
     def _open(self) -> tuple[Runtime, Apply]:
         card, checkpoint = self.card, self._source.checkpoint

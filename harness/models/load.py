@@ -13,6 +13,7 @@ from harness.models.base import METHODS, Model, ModelCard, Options
 from harness.models.catalog import load_catalog
 from harness.models.identity import Memo
 from harness.models.prompts import check_policy
+from harness.models.quantise import check_quant
 from harness.models.resolve import Reference, Source, parse_reference, resolve
 from harness.models.variants import format_variant, parse_variant
 from harness.paths import cache_folder
@@ -50,6 +51,7 @@ def load_model(
     allow_pickle: bool = False,
     batch_tokens: int | None = None,
     dim: int | None = None,
+    quant: str | None = None,
     backend: str | None = None,
 ) -> Model:
     """A model by name, its card complete, its weights not yet read.
@@ -57,7 +59,7 @@ def load_model(
     Args:
         name: `NAME[@REVISION][+VARIANT...]`: a plugin's name, a catalog name, a hub id or a local path.
         device: "auto" (default), "cpu", "cuda", "cuda:1", "mps".
-        dtype, max_length, dim, backend: instead of the catalog's; part of the model's identity.
+        dtype, max_length, dim, quant, backend: instead of the catalog's; part of the model's identity.
         prompts: policy, card (default), mteb or none.
         weights: folder that holds the checkpoint, instead of the hub.
         display_name: name in results of a local checkpoint.
@@ -73,7 +75,14 @@ def load_model(
     reference = parse_reference(name)
     asked = _merge(
         parse_variant(reference.tokens),
-        {"dtype": dtype, "max_length": max_length, "dim": dim, "prompts": prompts, "backend": backend},
+        {
+            "dtype": dtype,
+            "max_length": max_length,
+            "dim": dim,
+            "quant": quant,
+            "prompts": prompts,
+            "backend": backend,
+        },
     )
     if asked.pop("first", None):
         raise ConfigError(
@@ -132,8 +141,8 @@ def _adapt(source: Source, options: Options) -> Model:
         assert checkpoint is not None
         name = "cross" if checkpoint.kind == "cross-encoder" else "static" if checkpoint.static else "dense"
     if checkpoint is None:
-        given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "backend")}
-        taken = ("max_length", "dim") if name == "remote" else ()
+        given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "quant", "backend")}
+        taken = ("max_length", "dim", "quant") if name == "remote" else ()
         chosen = sorted(k for k, value in given.items() if value is not None and k not in taken)
         if chosen:
             raise ConfigError(f"{source.name} has no weights: it takes no {', '.join(chosen)}")
@@ -183,6 +192,8 @@ def _merge(tokens: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
 def _check(asked: dict[str, Any], batch_tokens: int | None) -> None:
     if asked["prompts"] is not None:
         check_policy(asked["prompts"])
+    if asked["quant"] is not None:
+        check_quant(asked["quant"])
     for key, value in {
         "max_length": asked["max_length"],
         "dim": asked["dim"],

@@ -19,6 +19,7 @@ from harness.models.catalog import Row
 from harness.models.estimate import cut, estimated_tokens
 from harness.models.identity import fingerprint
 from harness.models.prompts import policy_matters
+from harness.models.quantise import quantised
 from harness.models.replies import scores_of, vectors_of
 from harness.models.resolve import Source
 from harness.models.transport import Service, clean_url, need_client
@@ -38,9 +39,11 @@ class RemoteEncoder:
         price: currency units a million tokens, or None.
     """
 
-    def __init__(self, card: ModelCard, row: Row, service: Service, dimensions: int | None) -> None:
+    def __init__(
+        self, card: ModelCard, row: Row, service: Service, dimensions: int | None, quant: str | None
+    ) -> None:
         self.card, self.service, self.price = card, service, row.price
-        self._row, self._dimensions = row, dimensions
+        self._row, self._dimensions, self._quant = row, dimensions, quant
 
     def encode(self, texts: Texts) -> Float32:
         """Vectors float32 [len(texts), dim], in the order given; one request or several at a time.
@@ -54,7 +57,7 @@ class RemoteEncoder:
 
         def read(number: int, reply: Any) -> Float32:
             start, stop = spans[number]
-            return vectors_of(reply, stop - start, self.card.dim, self.card.name)
+            return quantised(vectors_of(reply, stop - start, self.card.dim, self.card.name), self._quant)
 
         answers, error = self.service.ask_all("embeddings", bodies, read)
         if len({part.shape[1] for part in answers.values()}) > 1:
@@ -129,6 +132,8 @@ def load_remote(source: Source, options: Options) -> RemoteEncoder | RemoteCross
     row = source.row
     if row is None or row.base_url is None or row.api_model is None:
         raise ConfigError(f"{source.name}: a service needs a catalog row with base_url and api_model")
+    if row.kind == "cross-encoder" and options.quant is not None:
+        raise ConfigError(f"{row.name} gives scores, not vectors; there is no --quant of them")
     need_client()
     dimensions = _dimensions(row, options.dim)
     own = os.environ.get(row.base_url_env, "").strip() if row.base_url_env else ""
@@ -144,7 +149,7 @@ def load_remote(source: Source, options: Options) -> RemoteEncoder | RemoteCross
     card = _card(source.name, row, options, base_url, dimensions)
     if row.kind == "cross-encoder":
         return RemoteCross(card, row, service)
-    return RemoteEncoder(card, row, service, dimensions)
+    return RemoteEncoder(card, row, service, dimensions, options.quant)
 
 
 def _dimensions(row: Row, asked: int | None) -> int | None:
@@ -162,7 +167,12 @@ def _card(name: str, row: Row, options: Options, base_url: str, dimensions: int 
     max_length = options.max_length or row.max_length
     policy = options.prompts or "card"
     matters = row.kind == "bi-encoder" and policy_matters(row.prompts, policy)
-    chosen = {"max_length": max_length, "dim": dimensions, "prompts": policy if matters else None}
+    chosen = {
+        "max_length": max_length,
+        "dim": dimensions,
+        "quant": options.quant,
+        "prompts": policy if matters else None,
+    }
     notes = [
         f"a service at {base_url}, model {row.api_model}: no revision, no date; it may change unseen",
         "the answers in the vector store reproduce the scores, new answers need not",
@@ -181,13 +191,14 @@ def _card(name: str, row: Row, options: Options, base_url: str, dimensions: int 
                 "dimensions": dimensions,
                 "kind": row.kind,
                 "max_length": max_length,
+                **({} if options.quant is None else {"quant": options.quant}),
             }
         ),
         similarity=row.similarity,
         dim=dimensions or row.dim,
         max_length=max_length,
         pooling=row.pooling,
-        normalized=row.normalize,
+        normalized=row.normalize and options.quant is None,
         device="service",
         backend="service",
         prompts=dict(row.prompts),

@@ -16,6 +16,7 @@ from harness.errors import ModelError
 from harness.models.base import ModelCard, Options
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint
+from harness.models.quantise import quantised
 from harness.models.resolve import Source
 from harness.types import Float32, Texts
 
@@ -54,16 +55,16 @@ def load_static(source: Source, options: Options) -> Static:
         kind="bi-encoder",
         dim=dim,
         pooling="mean of a table",
-        normalized=unit and dim == width,
+        normalized=unit and dim == width and not options.quant,
     )
-    return Static(card, checkpoint, unit)
+    return Static(card, checkpoint, unit, options.quant)
 
 
 class Static:
     """A tokenizer and a table of vectors, read at the first `encode`."""
 
-    def __init__(self, card: ModelCard, checkpoint: Checkpoint, unit: bool) -> None:
-        self.card, self.checkpoint, self._unit = card, checkpoint, unit
+    def __init__(self, card: ModelCard, checkpoint: Checkpoint, unit: bool, quant: str | None) -> None:
+        self.card, self.checkpoint, self._unit, self._quant = card, checkpoint, unit, quant
         self._opened: tuple[Any, Float32] | None = None
 
     def encode(self, texts: Texts) -> Float32:
@@ -82,7 +83,7 @@ class Static:
             _average(table, ids, out[start : start + len(part)])
         if self._unit:
             out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        return out[:, : self.card.dim]
+        return quantised(out[:, : self.card.dim], self._quant)
 
 
 def _average(table: Float32, ids: list[list[int]], out: Float32) -> None:

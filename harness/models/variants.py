@@ -2,6 +2,7 @@
 
 bf16 fp16 fp32          dtype          dim256           first 256 components of a vector
 len512                  max length     prompts-none     prompt policy
+int8 binary             quantised vectors (see `harness.models.quantise`)
 first-bm25-100          first stage of a cross-encoder, documents a query
 """
 
@@ -13,17 +14,20 @@ from typing import Any
 
 from harness.errors import ConfigError, UnknownNameError
 from harness.models.prompts import POLICIES, same_prompts
+from harness.models.quantise import QUANTS
 
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 BACKENDS = ("torch",)
 FROZEN: dict[str, Any] = {
-    "dtype": "float32", "max_length": None, "dim": None, "prompts": "card", "backend": "torch", "first": None
+    "dtype": "float32", "max_length": None, "dim": None, "quant": None, "prompts": "card", "backend": "torch",
+    "first": None,
 }  # fmt: skip
 
 _READ: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], Any]], ...] = (
     ("dtype", re.compile("fp32|bf16|fp16"), lambda m: {v: k for k, v in DTYPES.items()}[m[0]]),
     ("max_length", re.compile(r"len([1-9]\d*)"), lambda m: int(m[1])),
     ("dim", re.compile(r"dim([1-9]\d*)"), lambda m: int(m[1])),
+    ("quant", re.compile("|".join(QUANTS)), lambda m: m[0]),
     ("prompts", re.compile(f"prompts-({'|'.join(POLICIES)})"), lambda m: m[1]),
     ("backend", re.compile("|".join(BACKENDS)), lambda m: m[0]),
     ("first", re.compile(r"first-([\w.-]+)-([1-9]\d*)"), lambda m: (m[1], int(m[2]))),
@@ -32,11 +36,21 @@ _WRITE: dict[str, Callable[[Any], str]] = {
     "dtype": lambda v: DTYPES[v],
     "max_length": lambda v: f"len{v}",
     "dim": lambda v: f"dim{v}",
+    "quant": str,
     "prompts": lambda v: f"prompts-{v}",
     "backend": str,
     "first": lambda v: f"first-{v[0]}-{v[1]}",
 }
-_SHOWN = ("fp32", "bf16", "fp16", "len512", "dim256", *(f"prompts-{p}" for p in POLICIES), "first-bm25-100")
+_SHOWN = (
+    "fp32",
+    "bf16",
+    "fp16",
+    "len512",
+    "dim256",
+    *QUANTS,
+    *(f"prompts-{p}" for p in POLICIES),
+    "first-bm25-100",
+)
 
 
 def parse_variant(tokens: Iterable[str]) -> dict[str, Any]:
@@ -93,8 +107,8 @@ def relevant(
 ) -> tuple[str, ...]:
     """The tokens that can change a score of `task_kind`; the others stay out of its result's address.
 
-    Prompts matter only where the policy changes one, to bi-encoders only; `dim` only to bi-encoders;
-    a first stage only to cross-encoders in retrieval.
+    Prompts matter only where the policy changes one, to bi-encoders only; `dim` and
+    `quant` only to bi-encoders; a first stage only to cross-encoders in retrieval.
     """
 
     task_kind = "retrieval" if task_kind == "aggregate" else task_kind
@@ -103,7 +117,7 @@ def relevant(
         field, value = _read(token)
         if field == "prompts":
             return model_kind == "bi-encoder" and not same_prompts(prompts, value, "card", task_kind)
-        if field == "dim":
+        if field in ("dim", "quant"):
             return model_kind == "bi-encoder"
         if field == "first":
             return model_kind == "cross-encoder" and task_kind == "retrieval"

@@ -112,6 +112,37 @@ def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwi
     assert "rendered" not in json.loads(inside("show", "bm25", "--json").out)["model"]
 
 
+def test_quantised_vectors_are_a_run_of_their_own(
+    tmp_path: Path, data: Path, inside: Callable[..., Answer]
+) -> None:
+    from tests.models import tiny
+
+    folder = tiny.bi_encoder(tmp_path / "m")
+    places = (
+        "--task",
+        "One",
+        "--data",
+        data,
+        "--results",
+        tmp_path / "r",
+        "--cache",
+        tmp_path / "c",
+        "--json",
+    )
+    scores = {}
+    for quant in ((), ("--quant", "int8"), ("--quant", "int8", "--dim", 8)):
+        answer = inside("eval", folder, "--device", "cpu", *quant, *places)
+        assert answer.code == 0, answer.err
+        found = json.loads(answer.out)[0]
+        assert not found["reused"]
+        scores[tuple(found["variant"])] = found["main_score"]
+    assert set(scores) == {(), ("int8",), ("dim8", "int8")}
+    assert json.loads(inside("eval", f"{folder}+int8", "--device", "cpu", *places).out)[0]["reused"]
+    refused = inside("eval", "bm25", "--quant", "int8", *places)
+    assert refused.code == 2
+    assert "takes no quant" in refused.err
+
+
 def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) -> None:
     arguments = ("eval", "char-ngram", "--task", "One", "--data", data, "--results", tmp_path / "r")
     first = harness(*arguments)

@@ -118,3 +118,5 @@ def test_what_is_not_applied_is_refused(cross: Path, tmp_path: Path) -> None:
         tiny.load(folder, tmp_path)
     with pytest.raises(ModelError, match="dim"):
         tiny.load(cross, tmp_path, dim=2)
+    with pytest.raises(ModelError, match="no --quant"):
+        tiny.load(cross, tmp_path, quant="int8")

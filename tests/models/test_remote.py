@@ -453,6 +453,16 @@ def test_dimensions(server: Server, tmp_path: Path) -> None:
         encoded(model, "a")
 
 
+def test_quantised_vectors(server: Server, tmp_path: Path) -> None:
+    bare = loaded(server, tmp_path)
+    model = loaded(server, tmp_path, options={"quant": "binary"})
+    assert encoded(model, "a") == [[1.0 if x > 0 else -1.0 for x in vector("a")]]
+    assert (model.card.variant, bare.card.variant) == (("binary",), ())
+    assert model.card.fingerprint != bare.card.fingerprint
+    with pytest.raises(ConfigError, match="no --quant"):
+        loaded(server, tmp_path, kind="cross-encoder", options={"quant": "int8"})
+
+
 def test_identity(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def mark(options: dict[str, Any] | None = None, **more: Any) -> str | None:
         found: str | None = loaded(

@@ -33,6 +33,13 @@ def oracle(folder: Path) -> np.ndarray:
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(TEXTS)
 
 
+def test_quantised_vectors(static: Path, tmp_path: Path) -> None:
+    bare = encode(static, tmp_path, dim=3)
+    np.testing.assert_array_equal(
+        encode(static, tmp_path, dim=3, quant="binary"), np.where(bare > 0, np.float32(1), np.float32(-1))
+    )
+
+
 def test_vectors_equal_sentence_transformers(static: Path, tmp_path: Path) -> None:
     found = encode(static, tmp_path)
     assert found.dtype == np.float32

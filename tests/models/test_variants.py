@@ -14,6 +14,8 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"dtype": "bfloat16"}, ("bf16",)),
     ({"dtype": "float16", "max_length": 512}, ("fp16", "len512")),
     ({"dim": 256}, ("dim256",)),
+    ({"dim": 256, "quant": "int8"}, ("dim256", "int8")),
+    ({"quant": "binary"}, ("binary",)),
     ({"prompts": "none", "first": ("bm25", 100)}, ("first-bm25-100", "prompts-none")),
     ({"first": ("intfloat__e5-base-v2", 20)}, ("first-intfloat__e5-base-v2-20",)),
 ]
@@ -34,7 +36,7 @@ def test_only_differences_from_the_row_make_a_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["bf61", "len", "len0", "len-5", "dim", "int8", "", "prompts-mine", "LEN512"]
+    "token", ["bf61", "len", "len0", "len-5", "dim", "int4", "", "prompts-mine", "LEN512"]
 )
 def test_unknown_tokens(token: str) -> None:
     with pytest.raises(UnknownNameError, match="variants look like"):
@@ -45,6 +47,8 @@ def test_contradictions() -> None:
     assert parse_variant(["bf16", "bf16"]) == {"dtype": "bfloat16"}
     with pytest.raises(ConfigError, match="'fp16' contradicts 'bf16'"):
         parse_variant(["bf16", "fp16"])
+    with pytest.raises(ConfigError, match="'binary' contradicts 'int8'"):
+        parse_variant(["int8", "binary"])
 
 
 def test_tokens_that_cannot_matter_are_left_out() -> None:
@@ -57,3 +61,5 @@ def test_tokens_that_cannot_matter_are_left_out() -> None:
     assert relevant(tokens, "aggregate", "cross-encoder", {}) == ("bf16", "first-bm25-100", "len9")
     assert relevant(tokens, "reranking", "cross-encoder", {}) == ("bf16", "len9")
     assert relevant(tokens, "retrieval", "lexical", {}) == ()
+    assert relevant(("int8",), "sts", "bi-encoder", {}) == ("int8",)
+    assert relevant(("binary",), "retrieval", "cross-encoder", {}) == ()
