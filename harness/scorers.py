@@ -8,12 +8,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from harness.errors import UnknownNameError
+from harness.errors import ConfigError, UnknownNameError
 from harness.types import ModelKind
 
 BI: tuple[ModelKind, ...] = ("bi-encoder",)
 BI_CROSS: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder")
 ALL: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder", "lexical")
+
+PROTOCOLS: tuple[str, ...] = ("mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom")
+LIKE_MTEB: tuple[str, ...] = ("mteb", "cmteb-v1", "custom")  # mteb's scorer where they have none of their own
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Scorer:
         version: raised whenever the figures it gives could change; part of a result's validity.
         main: main metric where neither the task nor its manifest names one.
         models: kinds of model it can score.
+        protocols: those, beside mteb's, that score the kind this way unless a task names another scorer.
         defaults: settings and their default values; unknown settings are refused.
     """
 
@@ -33,6 +37,7 @@ class Scorer:
     main: str
     models: tuple[ModelKind, ...]
     version: int = 1
+    protocols: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> ModuleType:
@@ -101,13 +106,24 @@ REFUSED: dict[str, str] = {
 }
 
 
-def scorer(kind: str, name: str | None = None) -> Scorer:
-    """The scorer called `name` of a kind; its first one when no name is given."""
+def scorer(kind: str, name: str | None = None, protocol: str = "mteb") -> Scorer:
+    """The scorer called `name` of a kind; the protocol's own when no name is given.
+
+    Raises:
+        UnknownNameError: no such kind, or no scorer of that name.
+        ConfigError: the protocol does not score this kind.
+    """
     if kind not in KINDS:
         raise UnknownNameError("task kind", kind, KINDS)
-    names = [s.name for s in _TABLE if s.kind == kind]
+    here = {own: s for (of, own), s in SCORERS.items() if of == kind}
     if name is None:
-        return SCORERS[kind, names[0]]
-    if name not in names:
-        raise UnknownNameError(f"scorer of {kind}", name, names)
-    return SCORERS[kind, name]
+        own = next((s for s in here.values() if protocol in s.protocols), None)
+        if own is None and protocol not in LIKE_MTEB:
+            able = [s.kind for s in SCORERS.values() if protocol in s.protocols]
+            raise ConfigError(
+                f"protocol {protocol} does not score {kind}; it scores {', '.join(able) or 'nothing yet'}"
+            )
+        return own or next(iter(here.values()))
+    if name not in here:
+        raise UnknownNameError(f"scorer of {kind}", name, here)
+    return here[name]

@@ -13,11 +13,11 @@ from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Strict, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
+from harness.scorers import PROTOCOLS
 from harness.task import Task, resolve, task_names
 from harness.yamlfile import load_yaml
 
 Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"]
-PROTOCOLS: tuple[Protocol, ...] = ("mteb",)  # those that can be scored today
 
 
 class Aggregate(Strict):

@@ -11,12 +11,11 @@ from typing import Any
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
 from harness.definition import Source, TaskDefinition
+from harness.entries import Entry, entries_of
 from harness.errors import DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
-
-Entry = tuple[str, str]
 
 TYPES: dict[str, str] = {
     "sts": "STS",
@@ -146,11 +145,13 @@ def resolve(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
-    chosen = scorer(kind, definition.scorer or _scorer_name(kind, info if same_kind else None, folder))
+    chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
+    as_mteb = info is not None and same_kind and info.scorer == chosen.name
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = _entries(definition, info if same_kind else None, folder, kind, train_split, settings)
-    main = canonical(str(manifest.get("main") or (info.main if info and same_kind else chosen.main)))
+    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
+    told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
+    main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
     for metric in (main, definition.main or main):
         family(metric)  # a metric that nobody computes is found before anything is
@@ -190,13 +191,25 @@ def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
     return replace(member, entries=tuple(entry for entry in member.entries if entry[0] in splits))
 
 
-def _scorer_name(kind: str, info: TaskInfo | None, folder: layout.Folder | None) -> str | None:
-    """mteb's scorer; for a folder that mteb does not know, clustering by sets where its rows hold lists."""
+def _scorer(
+    definition: TaskDefinition,
+    kind: str,
+    protocol: str,
+    info: TaskInfo | None,
+    folder: layout.Folder | None,
+) -> Scorer:
+    """The scorer that the definition names, else the protocol's own, else mteb's.
+
+    For a folder that mteb does not know, clustering goes by sets where its rows hold lists.
+    """
+    own = scorer(kind, definition.scorer, protocol)
+    if definition.scorer or protocol in own.protocols:
+        return own
     if info is not None:
-        return info.scorer
+        return scorer(kind, info.scorer)
     if kind == "clustering" and folder is not None and layout.holds_sets(folder):
-        return "minibatch_kmeans"
-    return None
+        return scorer(kind, "minibatch_kmeans")
+    return own
 
 
 def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:
@@ -210,70 +223,6 @@ def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition)
         # Data that mteb does not know are small as a rule; 4 % of them would be nothing to cluster.
         settings |= {"max_fraction_of_documents_to_embed": None}
     return settings | definition.settings
-
-
-def _entries(
-    definition: TaskDefinition,
-    info: TaskInfo | None,
-    folder: layout.Folder | None,
-    kind: str,
-    train_split: str,
-    settings: Mapping[str, Any],
-) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-    """The (split, subset) pairs to score, and those that mteb has but the folder lacks."""
-    asked = _asked(definition, info)
-    if folder is None:
-        return asked, ()
-    there = layout.entries(folder, kind)
-    if kind in ("classification", "multilabel"):
-        trains = {subset for split, subset in there if split == train_split}
-        lacking = [e for e in there if e[1] not in trains]
-        if lacking:
-            raise DataError(f"{folder.path}: no {train_split} split for subset {lacking[0][1]!r}")
-        scored_on_train = (info is not None and train_split in info.splits) or settings.get(
-            "cross_validation"
-        )
-        if not scored_on_train and train_split not in (definition.splits or ()):
-            there = [e for e in there if e[0] != train_split]
-    if definition.splits or definition.subsets:
-        lacking = [e for e in asked if e not in there] if info else []
-        for split in definition.splits or ():
-            lacking += [(split, "*")] if split not in {s for s, _ in there} else []
-        for subset in definition.subsets or ():
-            lacking += [("*", subset)] if subset not in {s for _, s in there} else []
-        if lacking:
-            raise DataError(
-                f"{folder.path}: lacks split {lacking[0][0]}, subset {lacking[0][1]}, which is required"
-            )
-        wanted = [
-            e for e in there
-            if (not definition.splits or e[0] in definition.splits)
-            and (not definition.subsets or e[1] in definition.subsets)
-        ]  # fmt: skip
-        return _ordered(wanted, asked), ()
-    if info is not None:
-        outside = [e for e in there if e not in asked]
-        there = [e for e in there if e in asked] or outside
-    if not there:
-        raise DataError(f"{folder.path}: holds no split to score (kind {kind})")
-    absent = tuple(e for e in asked if e not in there) if info is not None else ()
-    return _ordered(there, asked), absent
-
-
-def _ordered(there: Sequence[Entry], asked: Sequence[Entry]) -> tuple[Entry, ...]:
-    """In mteb's order where mteb knows the pair, then the others by name."""
-    place = {entry: i for i, entry in enumerate(asked)}
-    return tuple(sorted(there, key=lambda entry: (place.get(entry, len(place)), entry)))
-
-
-def _asked(definition: TaskDefinition, info: TaskInfo | None) -> tuple[Entry, ...]:
-    splits = definition.splits or (info.splits if info else ["test"])
-    subsets = definition.subsets or (list(info.subsets) if info else ["default"])
-    if info is not None:
-        for subset in definition.subsets or ():
-            if subset not in info.subsets:
-                raise UnknownNameError(f"subset of {definition.name}", subset, info.subsets)
-    return tuple((split, subset) for split in splits for subset in subsets)
 
 
 def _revision(definition: TaskDefinition, info: TaskInfo | None, members: Sequence[Task]) -> str:

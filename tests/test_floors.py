@@ -13,7 +13,7 @@ FLOOR = {
     "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0, "memory": 0,
     "metrics": 1,
     "models": 2, "engine": 2,
-    "data": 3, "definition": 3, "task": 3, "suite": 3,
+    "data": 3, "definition": 3, "entries": 3, "task": 3, "suite": 3,
     "kinds": 4,
     "first_stage": 5, "candidates": 5,
     "jobs": 5, "plan": 5, "record": 5, "scoring": 5, "encoding": 5, "run": 5, "store": 5,
@@ -25,7 +25,8 @@ FLOOR = {
 SIDEWAYS = {
     ("yamlfile", "errors"), ("registry", "errors"), ("memory", "errors"),
     ("scorers", "errors"), ("scorers", "types"),
-    ("engine", "models"), ("task", "data"), ("task", "definition"),
+    ("engine", "models"), ("entries", "data"), ("entries", "definition"),
+    ("task", "data"), ("task", "definition"), ("task", "entries"),
     ("suite", "definition"), ("suite", "task"), ("suite", "data"), ("data", "task"),
     ("jobs", "first_stage"), ("scoring", "first_stage"), ("run", "first_stage"), ("plan", "first_stage"),
     ("candidates", "first_stage"), ("candidates", "jobs"), ("candidates", "encoding"),

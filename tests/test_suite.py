@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import DataError, HarnessError, UnknownNameError
+from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError
 from harness.scorers import KINDS
 from harness.suite import all_task_names, load_suite, load_task, read_suite, suite_names
 
@@ -184,3 +184,8 @@ def test_task_names_hold_mteb_shipped_and_local(tmp_path: Path) -> None:
     names = all_task_names(data=[folder(tmp_path, "Mine", test=[PAIR])])
     assert {"Mine", "SciFact", "SmokeSTS"} <= set(names)
     assert "MNIST" not in names
+
+
+def test_a_protocol_that_does_not_score_a_kind_says_what_it_scores() -> None:
+    with pytest.raises(ConfigError, match="protocol sbert does not score sts"):
+        load_task("SmokeSTS", protocol="sbert")
