@@ -99,7 +99,7 @@ def load_first_stage(
         ConfigError: it cannot be a first stage.
     """
     whole = text in models or Path(text).expanduser().is_dir()
-    whole = whole or load_catalog(Path(catalog).expanduser() if catalog else None).find(text) is not None
+    whole = whole or load_catalog(catalog).find(text) is not None
     match = None if whole else _WITH_DEPTH.fullmatch(text)
     name, depth = (match[1], int(match[2])) if match else (text, DEPTH)
     model = load_model(name, device=device, catalog=catalog, cache=cache, offline=offline)

@@ -109,6 +109,22 @@ def checkpoint_card(
     )
 
 
+def kept_dim(source: Source, options: Options, width: int) -> int:
+    """Components to keep of vectors of length `width`: as asked, else as the checkpoint says, else all.
+
+    Raises:
+        ModelError: the catalog says another width, or more are to be kept than there are.
+    """
+    row, checkpoint = source.row, source.checkpoint
+    assert checkpoint is not None
+    if row is not None and row.dim not in (None, width):
+        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {row.dim}")
+    dim = int(options.dim or checkpoint.stored.get("truncate_dim") or width)
+    if not 0 < dim <= width:
+        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
+    return dim
+
+
 def _frozen(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
     """The values a variant is measured against: the row's, else the checkpoint's own."""
     row = source.row

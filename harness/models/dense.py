@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.models.base import ModelCard, Options, Say, unheard
-from harness.models.card import checkpoint_card
+from harness.models.card import checkpoint_card, kept_dim
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
 from harness.models.pooling import Apply, open_steps, output_dim
 from harness.models.quantise import quantised
@@ -40,12 +40,7 @@ def load_dense(source: Source, options: Options) -> Dense:
         )
     steps = _steps(source, checkpoint)
     width = output_dim(steps, checkpoint.hidden)
-    due = source.row.dim if source.row else None
-    if due is not None and due != width:
-        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {due}")
-    dim = options.dim or checkpoint.stored.get("truncate_dim") or width
-    if not 0 < dim <= width:
-        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
+    dim = kept_dim(source, options, width)
     card = checkpoint_card(
         source,
         options,

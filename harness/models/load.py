@@ -114,7 +114,7 @@ def _source(
     catalog: str | Path | None,
     offline: bool,
 ) -> Source:
-    rows = load_catalog(Path(catalog).expanduser() if catalog else None)
+    rows = load_catalog(catalog)
     try:
         return resolve(
             reference,

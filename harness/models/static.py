@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.models.base import ModelCard, Options
-from harness.models.card import checkpoint_card
+from harness.models.card import checkpoint_card, kept_dim
 from harness.models.checkpoint import Checkpoint
 from harness.models.quantise import quantised
 from harness.models.resolve import Source
@@ -41,12 +41,7 @@ def load_static(source: Source, options: Options) -> Static:
     if options.dtype not in (None, "float32"):
         raise ModelError(f"{source.name} is a table that is averaged in float32; there is no {options.dtype}")
     width = checkpoint.hidden
-    due = source.row.dim if source.row else None
-    if due not in (None, width):
-        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {due}")
-    dim = options.dim or checkpoint.stored.get("truncate_dim") or width
-    if not 0 < dim <= width:
-        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
+    dim = kept_dim(source, options, width)
     unit = bool(checkpoint.steps)
     card = checkpoint_card(
         source,
