@@ -40,7 +40,10 @@ def eval_(
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
-    dim: Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")] = None,
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, help="First components kept of a vector; unit length stays unit length."),
+    ] = None,
     quant: Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")] = None,
     prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
     batch_tokens: Annotated[

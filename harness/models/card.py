@@ -24,10 +24,14 @@ def checkpoint_card(
     adapter: str,
     kind: ModelKind,
     dim: int | None,
+    again: bool = False,
     pooling: str | None,
     normalized: bool | None,
 ) -> ModelCard:
     """The card of a checkpoint-backed model; reads small files and hashes, never weights into memory.
+
+    Args:
+        again: whether vectors are scaled to unit length once more after they were cut to `dim`.
 
     Raises:
         ModelError: the row's kind is another, or a length is asked for that the positions cannot hold.
@@ -74,7 +78,9 @@ def checkpoint_card(
         "tokenizer_type": source.tokenizer_type,
         "requires": _required([] if raw or row is None else row.requires),
     }
-    if options.quant is not None:  # vectors of old keep their address
+    if again:  # vectors of old keep their address
+        settings["cut"] = "unit"
+    if options.quant is not None:
         settings["quant"] = options.quant
     if dtype != "float32":
         # In half precision devices do not compute alike: on some the products alone are rounded.
@@ -107,22 +113,6 @@ def checkpoint_card(
         default_suite=row.default_suite if row else None,
         notes=(*source.notes, *(row.notes if row else ()), *prompt_notes(row, checkpoint, kind)),
     )
-
-
-def kept_dim(source: Source, options: Options, width: int) -> int:
-    """Components to keep of vectors of length `width`: as asked, else as the checkpoint says, else all.
-
-    Raises:
-        ModelError: the catalog says another width, or more are to be kept than there are.
-    """
-    row, checkpoint = source.row, source.checkpoint
-    assert checkpoint is not None
-    if row is not None and row.dim not in (None, width):
-        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {row.dim}")
-    dim = int(options.dim or checkpoint.stored.get("truncate_dim") or width)
-    if not 0 < dim <= width:
-        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
-    return dim
 
 
 def _frozen(source: Source, checkpoint: Checkpoint) -> dict[str, Any]:
