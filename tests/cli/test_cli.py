@@ -178,6 +178,10 @@ def test_two_stages(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -
     places = (*stored("Find", data, tmp_path), "--cache", tmp_path / "c")
     planned = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--dry-run", *places)
     assert "the pairs of Find are estimated" in planned.out, planned.err
+    two = inside("eval", "fake-cross", "--first-stage", "fake-4", "--dry-run", *places)
+    assert "Find, first stage harness/fake" in two.out, two.err
+    listed = inside("eval", "fake-cross", "--first-stage", "fake-4", "--dry-run", "--json", *places)
+    assert [(r["model"], r["texts"]) for r in json.loads(listed.out)] == [("harness/fake", 12), ("", 24)]
     first = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--json", *places)
     assert first.code == 0, first.err
     (result,) = json.loads(first.out)
