@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import ConfigError
+from harness.report.addresses import Found, Key, Score, joined, unmoved
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
@@ -112,6 +113,7 @@ def aggregate(
     A task's score is the flat mean of its main metric over its required splits and subsets, as in mteb's
     `TaskResult.get_score`. Only rows with every entry have means and a rank: the Borda count over the
     tasks (ties share the average; equal counts share the better rank), as on mteb's leaderboard.
+    A variant's row includes the results that stand without its token (`harness.report.addresses`).
 
     Args:
         results: any results; those of other tasks are ignored, those of another protocol or without the
@@ -123,7 +125,7 @@ def aggregate(
     values = _values(results, suite, notes)
     if merge_revisions:
         values = _merged(values, suite)
-    rows = [_row(key, found, suite, any_split) for key, found in values.items()]
+    rows = [_row(key, found, suite, any_split) for key, found in joined(values).items()]
     complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
     partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
     lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
@@ -147,10 +149,6 @@ def metric_value(result: Result, metric: str) -> float | None:
     return None if value is None else round(value, 6)
 
 
-Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, revision
-Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
-
-
 def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
     mains = {task.name: task.main for task in suite.tasks}
     values: dict[Key, Found] = {}
@@ -169,7 +167,7 @@ def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -
         entry = (result.task, (result.split, result.subset))
         if entry in row:
             notes["given twice: the first one counts"] += 1
-        row.setdefault(entry, (value, result.revision))
+        row.setdefault(entry, Score(value, result.revision, unmoved(result)))
     return values
 
 
@@ -200,9 +198,9 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
                 have += len(task.entries) - len(elsewhere)
         here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
         have += len(here)
-        revisions |= {revision for _, revision in here}
+        revisions |= {score.revision for score in here}
         if len(here) == len(entries):
-            scores[task.name] = 100 * _mean([value for value, _ in here])
+            scores[task.name] = 100 * _mean([score.value for score in here])
     return Row(
         model=model,
         revision=next(iter(revisions)) if len(revisions) == 1 else None,
