@@ -33,6 +33,7 @@ class Gate:
         environment: what else differs (libraries, device), shown apart.
         accepted: differences that the rules accept.
         untested: tasks without per-example values, where the tolerance alone decided.
+        absent: tasks that neither side has and the rules do not require.
     """
 
     suite: str
@@ -44,6 +45,7 @@ class Gate:
     environment: tuple[str, ...]
     accepted: tuple[str, ...]
     untested: tuple[str, ...]
+    absent: tuple[str, ...]
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -63,7 +65,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
         exact: any change beyond float noise fails, up or down; for models that answer the same every time.
         seed: of permutations and resamples.
     """
-    needed = rules.needed(suite.name)
+    needed = rules.needed(suite.name) or ()
+    absent: list[str] = []
     invalid: list[str] = []
     environment: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
@@ -75,9 +78,12 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     ]
     found: dict[str, tuple[Task, Check]] = {}
     for task in suite.tasks:
-        lacking = [*_lacking(old, task), *_lacking(new, task)]
-        if lacking:
-            invalid += lacking if needed is None or task.name in needed else []
+        lacking = _lacking(old, task), _lacking(new, task)
+        if any(lacking):
+            if task.name in needed or (not needed and not all(lacking)):
+                invalid += [*lacking[0], *lacking[1]]
+            elif all(lacking):
+                absent.append(task.name)
             continue
         pairs = [(old.results[task.name, *e], new.results[task.name, *e]) for e in task.entries]
         wrong = _told(task.name, pairs, rules, environment, accepted)
@@ -96,7 +102,7 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     decided = judged(checks, rules.level, exact=exact)
     return Gate(
         suite.name, old.label, new.label, rules.level, tuple(decided), tuple(dict.fromkeys(invalid)),
-        _counted(environment), _counted(accepted), tuple(untested),
+        _counted(environment), _counted(accepted), tuple(untested), tuple(absent),
     )  # fmt: skip
 
 
