@@ -35,9 +35,9 @@ def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
     common.answer(common.table(["name", "kind", "languages", "licence", "hub id"], cells))
 
 
-def suites(json: common.Json = False) -> None:
-    """List the suites."""
-    from harness.suite import read_suite, suite_names
+def suites(json: common.Json = False, cache: common.Cache = None) -> None:
+    """List the suites. Beside them, mteb:NAME is any benchmark of mteb: --suite "mteb:MTEB(fra, v1)"."""
+    from harness.suite import definitions, read_suite, suite_names
 
     found = [read_suite(name) for name in suite_names()]
     if json:
@@ -47,13 +47,15 @@ def suites(json: common.Json = False) -> None:
                     "name": s.suite,
                     "title": s.title,
                     "protocol": s.protocol,
-                    "tasks": [t.name for t in s.tasks],
+                    "benchmark": s.benchmark,
+                    "average": s.aggregate.average,
+                    "tasks": [t.name for t in definitions(s, cache)[0]],
                 }
                 for s in found
             ]
         )
         return
-    rows = [[s.suite, str(len(s.tasks)), s.protocol, s.title] for s in found]
+    rows = [[s.suite, str(s.size or len(s.tasks)), s.protocol, s.title] for s in found]
     common.answer(common.table(["suite", "tasks", "protocol", "title"], rows))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.mteb_catalog import catalog
 from tests.toys import retrieval_files, sts_rows, write_task
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,7 +60,8 @@ def data(tmp_path: Path) -> Path:
     return write_task(root, "Find", "retrieval", "ndcg_at_10", **retrieval_files())
 
 
-def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
+def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> None:
+    catalog(shared_cache)  # suites that are benchmarks of mteb are looked up in its table
     script = (
         "import sys\nsys.argv = ['harness', {arguments}]\nfrom harness.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
