@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, mteb:BENCHMARK or a YAML file.")],
     results: Annotated[
         list[Path] | None, typer.Option("--results", help="Folder of results; repeatable.")
     ] = None,
