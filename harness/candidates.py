@@ -22,6 +22,7 @@ from harness.errors import HarnessError, StoreError
 from harness.first_stage import FirstStage
 from harness.jobs import Event, Job, first_job, with_candidates
 from harness.kinds import first_stage as search
+from harness.models.identity import fingerprint
 from harness.paths import cache_folder, write_atomic
 from harness.scoring import Encoded, Run, blaming, placed, vectors_of
 
@@ -84,8 +85,7 @@ class Shelf:
     def _path(self, job: Job) -> Path | None:
         if self.folder is None:
             return None
-        key = json.dumps(_ingredients(job), sort_keys=True).encode()
-        return self.folder / f"{hashlib.sha256(key).hexdigest()}.jsonl"
+        return self.folder / f"{fingerprint(_ingredients(job))}.jsonl"
 
 
 def proposed(

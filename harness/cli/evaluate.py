@@ -40,7 +40,10 @@ def eval_(
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
-    dim: Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")] = None,
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, help="First components kept of a vector; unit length stays unit length."),
+    ] = None,
     quant: Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")] = None,
     prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
     batch_tokens: Annotated[
@@ -131,8 +134,16 @@ def eval_(
         allow_pickle=allow_pickle,
     )
     if chosen_first := named or first_stage:
-        where: dict[str, Any] = {"device": device, "catalog": catalog, "cache": cache, "offline": offline}
-        options["first_stage"] = load_first_stage(chosen_first, **where)
+        options["first_stage"] = load_first_stage(
+            chosen_first,
+            device=device,
+            dtype=dtype,
+            catalog=catalog,
+            cache=cache,
+            offline=offline,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
         staged(scorer.card, options["first_stage"])  # refuses what searches by itself before data are read
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
     if task:
@@ -216,9 +227,11 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
         common.answer_json([_plan_as_json(job, cost) for job, cost in planned])
         return
     whole = total([cost for _, cost in planned])
-    rows = [[job.task.name, job.split, job.subset, *_counted(cost)] for job, cost in planned]
+    rows = [[_who(job, cost), job.split, job.subset, *_counted(cost)] for job, cost in planned]
     rows.append(["total", "", "", *_counted(whole)])
-    what = "pairs" if scorer.card.kind == "cross-encoder" else "texts"
+    pairs = scorer.card.kind == "cross-encoder"
+    mixed = any(cost.model for _, cost in planned)
+    what = "texts, pairs" if mixed else "pairs" if pairs else "texts"
     headers = ["task", "split", "subset", what, "distinct", "cached", "to encode", "tokens", "time"]
     common.answer(common.table(headers, rows))
     for line in (*_unsearched(planned), *_plan_in_words(whole), *_first_texts(planned)):
@@ -231,8 +244,10 @@ def _unsearched(planned: Sequence[Any]) -> Iterator[str]:
     if waiting:
         names = ", ".join(dict.fromkeys(job.task.name for job in waiting))
         yield f"the first stage has not searched yet: the pairs of {names} are estimated"
-    if any(job.first["prompts"] for job in waiting):  # a bi-encoder
-        yield "what the first stage encodes for its search is not counted"
+
+
+def _who(job: Any, cost: Any) -> str:
+    return f"{job.task.name}, first stage {cost.model}" if cost.model else str(job.task.name)
 
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
@@ -273,6 +288,6 @@ def _plan_in_words(whole: Any) -> Iterator[str]:
 
 
 def _first_texts(planned: Sequence[Any]) -> Iterator[str]:
-    for job, _ in planned:
+    for job, cost in planned:
         for role, text in job.shown.items():
-            yield f"{job.task.name} {job.split}/{job.subset} {role}: {text[:100]!r}"
+            yield f"{_who(job, cost)} {job.split}/{job.subset} {role}: {text[:100]!r}"

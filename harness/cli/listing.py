@@ -152,16 +152,13 @@ def show(
 
 
 def _model_facts(row: Any, models: Any) -> dict[str, Any]:
-    from harness.models.prompts import RETRIEVAL_KINDS, prompt_for
+    from harness.models.prompts import prompt_for, roles_of
     from harness.scorers import KINDS, scorer
 
     facts: dict[str, Any] = row.model_dump(mode="json", exclude_none=True)
     if row.kind == "bi-encoder":
         facts["rendered"] = {
-            kind: {
-                role: prompt_for(row.prompts, "card", kind, role) + "..."
-                for role in (("query", "document") if kind in RETRIEVAL_KINDS else ("sentence",))
-            }
+            kind: {role: prompt_for(row.prompts, "card", kind, role) + "..." for role in roles_of(kind)}
             for kind in KINDS
             if row.kind in scorer(kind).models and kind != "aggregate"
         }

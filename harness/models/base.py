@@ -81,7 +81,8 @@ class Options:
 
     Attributes:
         dtype, max_length, dim, quant, prompts, backend: see `ModelCard`; a value that differs from the
-            row's makes a variant. `dim` keeps the first components only, `quant` rounds what is left (see
+            row's makes a variant. `dim` keeps the first components only (see
+            `harness.models.shorten`), `quant` rounds what is left (see
             `harness.models.quantise`). `prompts` is a policy.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         batch_tokens: tokens a batch, at least 4,096 where a CPU computes in bfloat16; speed only.

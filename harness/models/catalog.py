@@ -209,8 +209,8 @@ class Catalog:
                 yield from dict.fromkeys([row.name, *row.aliases, row.title, row.hub or row.title])
 
 
-def load_catalog(extra: Path | None = None) -> Catalog:
-    """The built-in rows and those of `extra`.
+def load_catalog(extra: str | Path | None = None) -> Catalog:
+    """The built-in rows and those of the file `extra`, whose path may begin with `~`.
 
     Raises:
         ConfigError: a broken file, an unknown key, a wrong type, a name or alias that is taken; with the
@@ -218,7 +218,7 @@ def load_catalog(extra: Path | None = None) -> Catalog:
     """
     rows: dict[str, Row] = {}
     taken: dict[str, str] = {}
-    for path in [BUILT_IN] + ([extra] if extra else []):
+    for path in [BUILT_IN] + ([Path(extra).expanduser()] if extra else []):
         for row in load_yaml(path, _File).models.values():
             for spelling in _spellings(row):
                 if taken.setdefault(spelling, row.name) != row.name or row.name in rows:

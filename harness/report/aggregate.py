@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import ConfigError
+from harness.report.addresses import Found, Key, Score, joined, unmoved
 from harness.report.values import lower_is_better, metric_value, scale
 from harness.types import Result
 
@@ -132,6 +133,7 @@ def aggregate(
     A task's score is the flat mean of its main metric over its required splits and subsets, as in mteb's
     `TaskResult.get_score`. Only rows with every entry have means and a rank: the Borda count over the
     tasks (ties share the average; equal counts share the better rank), as on mteb's leaderboard.
+    A variant's row includes the results that stand without its token (`harness.report.addresses`).
 
     Args:
         results: any results; those of other tasks are ignored, those of another protocol or without the
@@ -143,15 +145,11 @@ def aggregate(
     values = _values(results, suite, notes)
     if merge_revisions:
         values = _merged(values, suite)
-    rows = [_row(key, found, suite, any_split) for key, found in values.items()]
+    rows = [_row(key, found, suite, any_split) for key, found in joined(values).items()]
     complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
     partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
     lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
     return Table(suite, (*complete, *partial), lines)
-
-
-Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, revision
-Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
 
 
 def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
@@ -174,11 +172,11 @@ def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -
         if entry in row:
             notes["given twice: the first one counts"] += 1
             continue
-        row[entry] = (value, result.revision)
+        row[entry] = Score(value, result.revision, unmoved(result))
         for metric in task.also:
             more = metric_value(result, metric)
             if more is not None:
-                row[task.score_name(metric), entry[1]] = (more, result.revision)
+                row[task.score_name(metric), entry[1]] = row[entry]._replace(value=more)
     return values
 
 
@@ -209,10 +207,10 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
                 have += len(task.entries) - len(elsewhere)
         here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
         have += len(here)
-        revisions |= {revision for _, revision in here}
+        revisions |= {score.revision for score in here}
         for metric in (task.main, *task.also):
             name = task.score_name(metric)
-            values = [found[name, entry][0] for entry in entries if (name, entry) in found]
+            values = [found[name, entry].value for entry in entries if (name, entry) in found]
             if len(values) == len(entries):
                 scores[name] = scale(metric) * _mean(values)
     return Row(

@@ -230,6 +230,24 @@ def test_answers_that_are_none(
     assert len(server.asked) == 1, "an answer that is wrong is not asked for again"
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"device": "cpu"}, "device"),
+        ({"batch_tokens": 4096}, "batch_tokens"),
+        ({"dtype": "bfloat16"}, "dtype"),
+        ({"device": "cuda", "dtype": "float32"}, "device, dtype"),
+    ],
+)
+def test_options_that_cannot_matter_to_a_service(
+    server: Server, tmp_path: Path, options: Any, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"me/served runs as a service: it takes no {named}$"):
+        loaded(server, tmp_path, options=options)
+    assert loaded(server, tmp_path, options={"device": "auto"}).card.device == "service"
+    load_model("bm25", device="cpu", batch_tokens=9, cache=tmp_path)
+
+
 def test_a_row_without_dim_takes_it_from_the_answer(server: Server, tmp_path: Path) -> None:
     model = loaded(server, tmp_path, dim=None, max_inputs=1)
     assert encoded(model, "a", "bb") == [vector("a"), vector("bb")]
