@@ -193,13 +193,18 @@ def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] |
 
 
 def _shipped(protocol: str) -> dict[str, TaskDefinition]:
-    """Tasks that the shipped suites define in full: with data of their own, or for this protocol."""
+    """Tasks that the shipped suites define in full: with data of their own, or for such a protocol."""
     return {
         task.name: task
         for suite in map(read_suite, suite_names())
         for task in suite.tasks
-        if task.source is not None and (task.source.folder is not None or suite.protocol == protocol)
+        if task.source is not None and (task.source.folder is not None or _related(suite.protocol, protocol))
     }
+
+
+def _related(protocol: str, other: str) -> bool:
+    """Whether two protocols are editions of one ("jmteb-1.3.3", "jmteb"): they have the same tasks."""
+    return protocol.partition("-")[0] == other.partition("-")[0]
 
 
 def _resolve_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from harness.data.mteb_catalog import BenchmarkInfo, benchmarks, catalog
 from harness.errors import ConfigError, HarnessError, UnknownNameError
 from harness.paths import cache_folder
+from harness.report import suite_table
 from harness.suite import definitions, load_suite, read_suite, suite_names
 from tests.cli.test_cli import harness
 
@@ -232,3 +234,18 @@ def test_an_unknown_suite_comes_with_the_nearest_of_both_sorts() -> None:
         load_suite("MTEB(eng, v2)")
     with pytest.raises(UnknownNameError, match="did you mean cmteb"):
         load_suite("cmtb")
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "suites.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_suite() -> None:
+    listed = {name: int(tasks) for name, tasks in re.findall(r"^\| `(\S+)` \| (\d+) \|", PAGE, flags=re.M)}
+    assert listed == SIZES
+
+
+@pytest.mark.parametrize("body", re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S))
+def test_the_suites_of_the_page_load(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(body, encoding="utf-8")
+    assert suite_table(load_suite(str(path))).types
