@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,8 @@ def leaderboard(
     if board.frame.empty:
         places = ", ".join(str(store.root) for store in stores)
         raise StoreError(
-            f"no results of {suite} in {places}\nmake some with: harness eval MODEL --suite {suite}"
+            f"no results of {suite} in {places}\n"
+            f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
     text = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}[format]()
     if output is None:

@@ -69,11 +69,22 @@ def show_suite(
 
 
 def _asked(model: str, catalog: Path | None, cache: Path | None) -> tuple[int | None, float | None]:
-    """The max length of a model and the rate it was last measured at, from its card; no weights are read."""
+    """The max length of a model and the rate it was last measured at; no weights are read.
+
+    A model of the catalog whose files are not on this machine has its row's length, and no rate.
+    """
+    from harness.errors import ModelError
     from harness.models import load_model
+    from harness.models.catalog import load_catalog
     from harness.models.rates import recall
 
-    card = load_model(model, catalog=catalog, cache=cache, offline=True).card
+    try:
+        card = load_model(model, catalog=catalog, cache=cache, offline=True).card
+    except ModelError:
+        row = load_catalog(catalog).find(model)
+        if row is None:
+            raise
+        return row.max_length, None
     return card.max_length, recall(cache, card)
 
 

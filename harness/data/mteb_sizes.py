@@ -200,4 +200,15 @@ def _split(part: Mapping[str, Any]) -> Split:
         if isinstance(value, dict) and "unique_texts" in value
     }
     labels = part.get("label_statistics") or part.get("labels_statistics") or {}
-    return Split(sides, part.get("num_documents"), part.get("num_queries"), labels.get("unique_labels"))
+    documents, queries = (
+        part.get(f"num_{name}") or _count(part.get(f"{name}_text_statistics"))
+        for name in ("documents", "queries")
+    )
+    return Split(sides, documents, queries, labels.get("unique_labels"))
+
+
+def _count(statistics: Mapping[str, Any] | None) -> int | None:
+    """How many texts these are of, equal ones included; older statistics say it by total and mean alone."""
+    if not statistics or not statistics["average_text_length"]:
+        return None
+    return round(float(statistics["total_text_length"]) / float(statistics["average_text_length"]))

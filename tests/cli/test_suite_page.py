@@ -69,6 +69,14 @@ def test_the_rate_and_max_length_of_a_model(
     assert both["total"]["seconds"] == round(shown["total"]["tokens"] / 1000, 1)
 
 
+def test_a_model_of_the_catalog_that_is_not_here(inside: Callable[..., Answer]) -> None:
+    shown = json.loads(inside("show", "cmteb", "--model", "multilingual-e5-small", "--json").out)
+    assert (shown["max_length"], shown["tokens_per_second"], shown["total"]["seconds"]) == (512, None, None)
+    wrong = inside("show", "cmteb", "--model", "multilingual-e5-smal")
+    assert wrong.code == 2
+    assert "unknown model" in wrong.err
+
+
 def test_tasks_that_are_left_out_are_named(
     inside: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

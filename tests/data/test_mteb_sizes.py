@@ -35,6 +35,12 @@ def test_a_retrieval_task_is_its_documents_and_queries() -> None:
     assert found.tokens == pytest.approx(found.characters / 4, rel=1e-3)
 
 
+def test_documents_that_the_statistics_do_not_count_follow_from_their_lengths() -> None:
+    assert "num_documents" not in statistics("LEMBQMSumRetrieval", "test")
+    found = size("LEMBQMSumRetrieval")
+    assert (found.documents, found.queries) == (197, 1527)
+
+
 def test_pairs_count_different_texts_of_each_side_and_a_subset_its_own() -> None:
     theirs = statistics("STS22", "test", "zh")
     found = size("STS22", subsets=["zh"])
