@@ -50,6 +50,8 @@ class TaskDefinition(Strict):
     settings: dict[str, bool | int | float | str | list[str] | None] = Field(default_factory=dict)
     languages: list[str] = Field(default_factory=list)
     main: str | None = None
+    also: list[str] = Field(default_factory=list)  # metrics shown beside the main one, in no mean
+    column: str | None = None  # of the suite's table that the task counts in; default: its type
     members: list[str] = Field(default_factory=list)
     expect: dict[str, float] = Field(default_factory=dict)
 

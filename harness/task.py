@@ -41,6 +41,8 @@ class Task:
         type: mteb's word for the kind ("STS", "PairClassification" ...), for tables and cards.
         main: the protocol's main metric, which is stored.
         shown: the metric that the suite selects when reporting; the main one, where it names none.
+        also: metrics shown beside it.
+        column: of the suite's table that the task counts in.
         entries: the (split, subset) pairs to score, in order.
         absent: pairs that mteb has and the data folder has not (coverage).
         languages: subset to languages ("eng-Latn").
@@ -71,6 +73,8 @@ class Task:
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    column: str = ""
 
     @property
     def listed(self) -> bool:
@@ -153,15 +157,16 @@ def resolve(
     told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
-    for metric in (main, definition.main or main):
+    for metric in (main, definition.main or main, *definition.also):
         family(metric)  # a metric that nobody computes is found before anything is
     languages = dict(info.subsets) if info else {}
     spoken = tuple(definition.languages) or tuple(manifest.get("languages", ()))
+    type_ = info.type if info and same_kind else TYPES[kind]
     return Task(
         name=name,
         kind=kind,
         scorer=chosen,
-        type=info.type if info and same_kind else TYPES[kind],
+        type=type_,
         main=main,
         shown=canonical(definition.main or main),
         protocol=protocol,
@@ -181,6 +186,8 @@ def resolve(
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
         expect=definition.expect,
+        also=tuple(map(canonical, definition.also)),
+        column=definition.column or type_,
     )
 
 

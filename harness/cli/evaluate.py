@@ -29,7 +29,7 @@ def eval_(
         ),
     ],
     suite: Annotated[
-        str | None, typer.Option(help="A suite (harness suites lists them) or a YAML file.")
+        str | None, typer.Option(help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.")
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="A task; repeatable.")] = None,
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")] = None,
@@ -150,6 +150,8 @@ def eval_(
         chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
     else:
         chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
+    for left_out, why in chosen.left_out.items() if not quiet else ():
+        common.say(f"left out: {left_out} ({why})")
     if dry_run:
         _show_plan(scorer, chosen, options, json)
         return

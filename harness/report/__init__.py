@@ -23,17 +23,21 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     """
     stores = [store] if isinstance(store, Store) else list(store)
     names = {task.name for task in suite.tasks}
-    table = SuiteTable(
+    return build(
+        [result for each in stores for result in each.results(tasks=names)],
+        suite_table(suite),
+        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
+        failures=[failure for each in stores for failure in each.failures()],
+    )
+
+
+def suite_table(suite: Suite) -> SuiteTable:
+    """What a table needs to know of a suite."""
+    return SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(SuiteTask(t.name, t.kind, t.type, t.entries, t.shown) for t in suite.tasks),
+        tasks=tuple(SuiteTask(t.name, t.kind, t.column, t.entries, t.shown, t.also) for t in suite.tasks),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
-    )
-    return build(
-        [result for each in stores for result in each.results(tasks=names)],
-        table,
-        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
-        failures=[failure for each in stores for failure in each.failures()],
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.mteb_catalog import catalog
 from tests.toys import retrieval_files, sts_rows, write_task
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,7 +65,8 @@ def stored(task: str, data: Path, tmp_path: Path) -> tuple[object, ...]:
     return ("--task", task, "--data", data, "--results", tmp_path / "r")
 
 
-def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
+def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> None:
+    catalog(shared_cache)  # suites that are benchmarks of mteb are looked up in its table
     script = (
         "import sys\nsys.argv = ['harness', {arguments}]\nfrom harness.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
