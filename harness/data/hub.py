@@ -61,7 +61,8 @@ def load(
             sources["train"] = (config, train_split)
     parts: dict[str, Columns] = {}
     for part, (own, wanted_split) in sources.items():
-        table = _table(name, hub, revision, own, wanted_split, offline, alone=part in ("corpus", "queries"))
+        alone = part == "corpus" or (part == "queries" and "qrels" in sources)
+        table = _table(name, hub, revision, own, wanted_split, offline, alone=alone)
         own_columns = dict(columns or {})
         where = f"{hub}@{revision[:12]} ({own or 'default'}, {wanted_split})"
         if part == "queries" and jmteb_rows.is_queries(table.column_names):
