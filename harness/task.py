@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import layout
+from harness.data.build import RANKING
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Source, TaskDefinition
-from harness.entries import Entry, entries_of
+from harness.definition import Source, Splits, TaskDefinition
+from harness.entries import Entry, dev_split, entries_of, named_splits, tested_splits
 from harness.errors import DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
@@ -49,6 +50,7 @@ class Task:
         folder: the task folder the data come from, or None (mteb or the hub).
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
+        dev_split: where a scorer that chooses on a dev split does so; else empty.
         members: the tasks whose mean an aggregate is.
     """
 
@@ -66,6 +68,7 @@ class Task:
     folder: layout.Folder | None = None
     source: Source | None = None
     train_split: str = "train"
+    dev_split: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
@@ -127,6 +130,13 @@ def resolve(
     from_mteb = (
         folder is None and not (definition.source and definition.source.hub) and not definition.members
     )
+    if from_mteb and definition.source and definition.source.subset:
+        definition = definition.model_copy(update={"subsets": [definition.source.subset]})
+    chooses = kind in KINDS and scorer(kind, definition.scorer, protocol).dev
+    if from_mteb and info is not None and chooses and kind in RANKING:
+        # mteb's own loading knows evaluation splits alone; its copies on the hub have the others too
+        hub = Source(hub=info.path, revision=info.revision)
+        definition, from_mteb = definition.model_copy(update={"source": hub}), False
     if from_mteb and (definition.document or definition.columns):
         raise DataError(
             f"task {name}: document and columns are for folders and hub data sets, not for mteb's own"
@@ -144,16 +154,21 @@ def resolve(
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
         raise DataError(f"task {name}: kind aggregate and members go together, and only together")
-    wanted = definition.splits or (info.splits if info is not None else None)
+    wanted = named_splits(definition) or (info.splits if info is not None else None)
     members = tuple(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
     chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
-    settings = _settings(chosen, info if same_kind else None, definition)
+    settings = _settings(chosen, info if same_kind else None, definition, protocol)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
+    if isinstance(definition.splits, Splits) and definition.splits.train:
+        train_split = definition.splits.train
+    tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
+    entries, absent = entries_of(
+        definition, info if same_kind else None, folder, kind, train_split, settings, tested
+    )
     told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
@@ -178,6 +193,7 @@ def resolve(
         folder=folder,
         source=definition.source or Source(mteb=source_name) if folder is None else None,
         train_split=train_split,
+        dev_split=dev_split(definition, folder, kind, entries) if chosen.dev else "",
         roles=info.roles if info and same_kind else {},
         columns=definition.columns,
         document=definition.document,
@@ -219,11 +235,13 @@ def _scorer(
     return own
 
 
-def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:
+def _settings(
+    chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition, protocol: str
+) -> dict[str, Any]:
     unknown = set(definition.settings) - set(chosen.defaults)
     if unknown:
         raise UnknownNameError(f"setting of {chosen.kind} ({definition.name})", min(unknown), chosen.defaults)
-    settings = dict(chosen.defaults)
+    settings = {**chosen.defaults, **chosen.by_protocol.get(protocol, {})}
     if info is not None and info.scorer == chosen.name:
         settings |= info.settings
     elif chosen.name == "bootstrap_kmeans":
