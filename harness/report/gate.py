@@ -14,7 +14,7 @@ from typing import Literal
 
 from harness.errors import DataError
 from harness.metrics import family
-from harness.report.comparable import Difference, differences
+from harness.report.apart import Difference, differences
 from harness.report.paired import Paired, paired, pooled
 from harness.report.rules import Gates, Rule
 from harness.report.sides import Side
