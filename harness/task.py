@@ -15,7 +15,7 @@ from harness.entries import Entry, entries_of
 from harness.errors import DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
-from harness.scorers import KINDS, REFUSED, Scorer, scorer
+from harness.scorers import KINDS, OF_ROWS, REFUSED, Scorer, scorer
 
 TYPES: dict[str, str] = {
     "sts": "STS",
@@ -47,6 +47,7 @@ class Task:
         folder: the task folder the data come from, or None (mteb or the hub).
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
+        rows: format of the data's rows where it is the scorer's own, else empty.
         members: the tasks whose mean an aggregate is.
     """
 
@@ -68,6 +69,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
     absent: tuple[Entry, ...] = ()
+    rows: str = ""
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
@@ -131,6 +133,10 @@ def resolve(
         raise DataError(
             f"task {name}: one set of configs is one subset; leave configs out, or name one subset"
         )
+    rows = _rows(definition, str(kind), protocol, folder, info)
+    if rows:
+        kind = OF_ROWS[rows].kind
+        definition = definition.model_copy(update={"scorer": definition.scorer or OF_ROWS[rows].name})
     refused = next((word for word in REFUSED if str(kind).startswith(word)), None)
     if refused:
         raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
@@ -146,12 +152,21 @@ def resolve(
         for m in names
     )
     chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
+    if rows and chosen.rows != rows:
+        raise DataError(
+            f"task {name}: its rows are of the format {rows}, which the scorer {chosen.name} cannot read; "
+            f"leave the scorer out"
+        )
+    if rows and protocol == "mteb":
+        protocol = chosen.protocols[0]  # nobody named a protocol, and mteb has no such rows
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
-    told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
-    main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
+    entries, absent = entries_of(
+        definition, info if same_kind else None, folder, rows or kind, train_split, settings
+    )
+    told = None if chosen.protocols and not rows else manifest.get("main")  # a protocol has its own main
+    main = canonical(str(told or (info.main if info and as_mteb else chosen.main.format(**settings))))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
     for metric in (main, definition.main or main):
         family(metric)  # a metric that nobody computes is found before anything is
@@ -176,6 +191,7 @@ def resolve(
         roles=info.roles if info and same_kind else {},
         columns=definition.columns,
         document=definition.document,
+        rows=rows,
         members=members,
         dataset=info.path
         if info and same_kind
@@ -189,6 +205,24 @@ def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
     if splits is None:
         return member
     return replace(member, entries=tuple(entry for entry in member.entries if entry[0] in splits))
+
+
+def _rows(
+    definition: TaskDefinition, kind: str, protocol: str, folder: layout.Folder | None, info: TaskInfo | None
+) -> str:
+    """The scorer's own row format that the data have; empty where they have their kind's."""
+    if kind in OF_ROWS:
+        return kind
+    for rows, own in OF_ROWS.items():
+        if own.kind != kind:
+            continue
+        meant = definition.scorer == own.name or (definition.scorer is None and protocol in own.protocols)
+        if folder is not None:
+            meant = meant or (definition.scorer is None and info is None)
+            return rows if meant and not layout.has_parts(folder) else ""
+        source = definition.source
+        return rows if meant and source is not None and source.hub and not source.configs else ""
+    return ""
 
 
 def _scorer(

@@ -23,7 +23,7 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
     if task.folder is not None:
         return layout.load(
             task.folder,
-            task.kind,
+            task.rows or task.kind,
             split,
             subset,
             train_split=task.train_split,
@@ -34,7 +34,7 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
     if task.source.hub is not None:
         return hub.load(
             task.name,
-            task.kind,
+            task.rows or task.kind,
             split,
             hub=task.source.hub,
             revision=str(task.source.revision),

@@ -32,6 +32,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(r"nauc_(ndcg|map|recall|precision|mrr)_at_\d+_(max|std|diff1)", "ranking", low=float("-inf")),
     Family(r"first_stage_recall_at_\d+", "ranking"),
     Family(r"R_cap_at_\d+", "ranking"),
+    Family(r"map|mrr|base_(map|(mrr|ndcg)_at_\d+)", "reranking"),  # of lists that are not cut
+    Family(r"delta_(map|(mrr|ndcg)_at_\d+)", "reranking", low=-1.0),
     Family(r"p-MRR", "ranking", low=-1.0),
     Family(r"paired_accuracy|robustness_at_10|level_score.*", "ranking"),
     Family(r"(pearson|spearman)", "correlation", low=-1.0),
