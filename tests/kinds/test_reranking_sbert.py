@@ -214,7 +214,8 @@ def test_a_folder_of_rows_runs_without_a_word_more(manifest: str, tmp_path: Path
     expected = ours(ROWS, 10)  # its scores are others, its first stage is the same
     for name in ("base_map", "base_mrr_at_10", "base_ndcg_at_10"):
         assert result.exact[name] == expected.exact[name]
-    assert result.kind == "reranking" and result.protocol == "sbert"
+    assert result.kind == "reranking"
+    assert result.protocol == "sbert"
     assert [e.text for e in heard if "score 0 and count" in e.text]
     path = tmp_path / "results" / "test__cross" / "1" / "sbert" / "mine.json"
     assert "base_map" in json.loads(path.read_text())["scores"]["test"][0]
@@ -237,7 +238,8 @@ def test_a_suite_names_columns_depth_and_main(tmp_path: Path, shared_cache: Path
     )
     suite = load_suite(str(file), data=[root])
     (result,), _ = said(ToyCross(), suite, Store(tmp_path / "results"), shared_cache)
-    assert result.main_metric == "ndcg_at_3" and "mrr_at_3" in result.metrics
+    assert result.main_metric == "ndcg_at_3"
+    assert "mrr_at_3" in result.metrics
 
 
 def test_a_perfect_first_stage_is_said(tmp_path: Path, shared_cache: Path) -> None:
