@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import ConfigError
+from harness.report import names
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,14 @@ def metric_value(result: Result, metric: str) -> float | None:
     """
     if metric in result.metrics:
         return round(result.metrics[metric], 6)
-    name = _spelling(metric)
-    spelled = {**{_spelling(key): value for key, value in result.metrics.items()}, **result.metrics}
+    name = names.today(metric, result.protocol)
+    spelled = {
+        **{names.today(key, result.protocol): value for key, value in result.metrics.items()},
+        **result.metrics,
+    }
     value = spelled.get(name)
     if value is None and name.startswith("max_"):
-        parts = [f"{similarity}_{name.removeprefix('max_')}" for similarity in SIMILARITIES]
-        value = max(spelled[part] for part in parts) if spelled.keys() >= set(parts) else None
+        value = names.largest(spelled, name)
     return None if value is None else round(value, 6)
 
 
@@ -261,9 +262,3 @@ def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _spelling(metric: str) -> str:
-    """Today's name of a metric that mteb once spelled otherwise (`cos_sim_spearman`, `map`), or `ndcg@10`."""
-    name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_").replace("cos_sim_", "cosine_")
-    return {"map": "map_at_1000", "mrr": "mrr_at_1000"}.get(name, name)
