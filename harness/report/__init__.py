@@ -26,7 +26,19 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     table = SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(SuiteTask(t.name, t.kind, t.type, t.entries, t.shown) for t in suite.tasks),
+        tasks=tuple(
+            SuiteTask(
+                t.name,
+                t.kind,
+                t.type,
+                t.entries,
+                t.shown,
+                revision=t.revision,
+                scorer=f"{t.scorer.name}@{t.scorer.version}",
+                protocol=t.protocol,
+            )
+            for t in suite.tasks
+        ),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from harness.errors import ConfigError
 from harness.report import names
+from harness.report.comparable import alike, published
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
@@ -23,6 +24,8 @@ class SuiteTask:
         type: mteb's word for the kind of task; scores are also averaged by it.
         entries: the (split, subset) pairs that a row must have, at least one.
         main: the metric to show; any one that the results hold, higher is better.
+        revision, scorer: of the data, and `name@version`, as the suite has them now; empty where unknown.
+        protocol: results of any other one are left out; empty for the suite's.
     """
 
     name: str
@@ -30,6 +33,9 @@ class SuiteTask:
     type: str
     entries: tuple[Entry, ...]
     main: str
+    revision: str = ""
+    scorer: str = ""
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -113,20 +119,24 @@ def aggregate(
     tasks (ties share the average; equal counts share the better rank), as on mteb's leaderboard.
 
     Args:
-        results: any results; those of other tasks are ignored, those of another protocol or without the
-            task's main metric are left out and counted in the notes.
+        results: any results; those of other tasks are ignored, those of another protocol, without the
+            task's main metric, or scored otherwise or on other data than most (see `comparable`) are left
+            out and counted in the notes.
         merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
         any_split: where a task lacks a required entry, take another split that has its subsets.
     """
     notes: Counter[str] = Counter()
-    values = _values(results, suite, notes)
+    eligible = _eligible(results, suite, notes)
+    now = {task.name: (task.revision, task.scorer) for task in suite.tasks}
+    found, told = alike([result for result, _ in eligible.values()], now)
+    values = _values([eligible[id(result)] for result in found], suite, notes)
     if merge_revisions:
         values = _merged(values, suite)
     rows = [_row(key, found, suite, any_split) for key, found in values.items()]
     complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
     partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
-    lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
-    return Table(suite, (*complete, *partial), lines)
+    lines = [f"{count} {what}" for what, count in sorted(notes.items())]
+    return Table(suite, (*complete, *partial), (*lines, *told, *published(found)))
 
 
 def metric_value(result: Result, metric: str) -> float | None:
@@ -152,24 +162,39 @@ Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, re
 Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
 
 
-def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
+def _eligible(
+    results: Iterable[Result], suite: SuiteTable, notes: Counter[str]
+) -> dict[int, tuple[Result, float]]:
+    """The results of the suite's tasks and protocol, with their scores; by the results' ids, in order."""
+    tasks = {task.name: task for task in suite.tasks}
+    found: dict[int, tuple[Result, float]] = {}
+    for result in results:
+        if result.task not in tasks:
+            continue
+        task = tasks[result.task]
+        protocol = task.protocol or suite.protocol
+        if result.protocol != protocol:
+            notes[f"of protocol {result.protocol}, not {protocol}: left out"] += 1
+        elif (value := metric_value(result, task.main)) is None:
+            notes[f"of {result.task} without its metric {task.main}: left out"] += 1
+        else:
+            found[id(result)] = (result, value)
+    return found
+
+
+def _values(
+    scored: Iterable[tuple[Result, float]], suite: SuiteTable, notes: Counter[str]
+) -> dict[Key, Found]:
     mains = {task.name: task.main for task in suite.tasks}
     values: dict[Key, Found] = {}
-    for result in results:
-        if result.task not in mains:
-            continue
-        if result.protocol != suite.protocol:
-            notes[f"of protocol {result.protocol}, not {suite.protocol}: left out"] += 1
-            continue
-        value = metric_value(result, mains[result.task])
-        if value is None:
-            notes[f"of {result.task} without its metric {mains[result.task]}: left out"] += 1
-            continue
+    for result, value in scored:
         source = str(result.provenance.get("source", ""))
         row = values.setdefault((result.model, result.variant, source, result.revision), {})
         entry = (result.task, (result.split, result.subset))
         if entry in row:
             notes["given twice: the first one counts"] += 1
+        elif mains[result.task] == "map_at_1000" and mains[result.task] not in result.metrics:
+            notes[f"of {result.task} published by mteb 1 as map, which breaks ties otherwise"] += 1
         row.setdefault(entry, (value, result.revision))
     return values
 

@@ -18,7 +18,7 @@ Entry = tuple[str, str]  # split, subset
 CARD_ERA = "cmteb-v1"
 WITH_OLD_NAMES = ("mteb", CARD_ERA)
 
-# mteb's task type to the metrics that cards of mteb 1 have, in their spelling; {} is each of the words after it.
+# mteb's task type to the metrics that cards of mteb 1 have, in their spelling; {} is each word after it.
 _RANKS = ("1", "3", "5", "10", "100", "1000")
 _CORRELATIONS = ("pearson", "spearman")
 _PAIRS = ("accuracy", "ap", "f1", "precision", "recall")
