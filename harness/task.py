@@ -152,13 +152,8 @@ def resolve(
         for m in names
     )
     chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
-    if rows and chosen.rows != rows:
-        raise DataError(
-            f"task {name}: its rows are of the format {rows}, which the scorer {chosen.name} cannot read; "
-            f"leave the scorer out"
-        )
-    if rows and protocol == "mteb":
-        protocol = chosen.protocols[0]  # nobody named a protocol, and mteb has no such rows
+    if rows:
+        protocol = _protocol_of_rows(name, rows, chosen, protocol)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
@@ -223,6 +218,22 @@ def _rows(
         source = definition.source
         return rows if meant and source is not None and source.hub and not source.configs else ""
     return ""
+
+
+def _protocol_of_rows(name: str, rows: str, chosen: Scorer, protocol: str) -> str:
+    """The protocol of a score of rows that only one scorer reads. Raises DataError for any other scorer."""
+    if chosen.rows != rows:
+        raise DataError(
+            f"task {name}: its rows are of the format {rows}, which the scorer {chosen.name} cannot read; "
+            f"leave the scorer out"
+        )
+    own = chosen.protocols[0]
+    if protocol not in (own, "mteb", "custom"):
+        raise DataError(
+            f"task {name}: protocol {protocol} has no scorer for its rows ({rows}); "
+            f"name protocol {own}, or none"
+        )
+    return own if protocol == "mteb" else protocol  # mteb: nobody named one, and mteb has no such rows
 
 
 def _scorer(

@@ -278,5 +278,51 @@ def test_the_scorer_is_told_what_it_cannot_read(tmp_path: Path) -> None:
     file.write_text("suite: mine\ntitle: Mine\ntasks:\n  - {name: mine, scorer: trec}\n")
     with pytest.raises(DataError, match="scorer trec cannot read"):
         load_suite(str(file), data=[root])
+    with pytest.raises(DataError, match="protocol cmteb-v1 has no scorer for its rows"):
+        load_task("mine", data=[root], protocol="cmteb-v1")
     folder = layout.open_folder(root / "mine")
     assert layout.entries(folder, "cross_encoder_reranking") == [("test", "default")]
+
+
+def test_rows_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared_cache: Path) -> None:
+    """A table has every column in every row, null where the row said nothing."""
+    import datasets
+
+    rows = [
+        {"query": "abc", "good": ["abd"], "bad": ["x", "y"], "documents": None},
+        {"query": "klm", "good": ["klo"], "bad": None, "documents": ["p", "klo"]},
+    ]
+    asked = []
+
+    def load_dataset(hub: str, config: str | None, revision: str) -> datasets.DatasetDict:
+        asked.append((hub, config, revision))
+        return datasets.DatasetDict({"validation": datasets.Dataset.from_list(rows)})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "suite: mine\ntitle: Mine\nprotocol: sbert\ntasks:\n  - name: mine\n    kind: reranking\n"
+        "    source: {hub: org/sets, config: c, revision: abc123}\n    splits: [validation]\n"
+        "    columns: {positive: good, negative: bad}\n"
+    )
+    suite = load_suite(str(file))
+    (result,), _ = said(ToyCross(), suite, Store(tmp_path / "results"), shared_cache)
+    assert asked == [("org/sets", "c", "abc123")]
+    plain = [{"query": "abc", "positive": ["abd"], "negative": ["x", "y"]},
+             {"query": "klm", "positive": ["klo"], "documents": ["p", "klo"]}]  # fmt: skip
+    assert result.exact == ours_of_rows(ToyCross(), plain).exact
+    assert (result.data_revision, result.split, result.protocol) == ("abc123", "validation", "sbert")
+
+
+def test_the_documented_rows_and_suite_are_read(tmp_path: Path) -> None:
+    """The example of the documentation, word for word."""
+    from harness.suite import read_suite
+
+    text = (Path(__file__).parents[2] / "docs" / "protocols-cards.md").read_text(encoding="utf-8")
+    rows, suite = (text.split(f"```{mark}\n")[1].split("```")[0] for mark in ("json", "yml"))
+    assert ours([json.loads(line) for line in rows.splitlines()], 10).metrics["base_map"] == 0.5
+    (tmp_path / "own.yaml").write_text(suite)
+    (task,) = load_suite(str(tmp_path / "own.yaml")).tasks
+    assert (task.rows, task.shown, read_suite(str(tmp_path / "own.yaml")).protocol) == (
+        "cross_encoder_reranking", "ndcg_at_10", "sbert",
+    )  # fmt: skip
