@@ -160,6 +160,10 @@ def prepare(
 def remarks(job: Job) -> list[str]:
     """What a user should know of a job's data before believing its score."""
     examples = job.examples.test if isinstance(job.examples, DevTest) else job.examples
+    own = getattr(job.task.scorer.load(), "remarks", None)  # the scorer's, where it has its own
+    if own is not None:
+        place = f"{job.task.name} ({job.split}, {job.subset})"
+        return [f"{place}: {line}" for line in own(examples, job.settings)]
     if not isinstance(examples, RankingExamples):
         return []
     corpus = positions(examples.doc_ids, {doc for own in examples.qrels.values() for doc in own})

@@ -13,6 +13,7 @@ from harness.types import ModelKind
 
 BI: tuple[ModelKind, ...] = ("bi-encoder",)
 BI_CROSS: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder")
+CROSS: tuple[ModelKind, ...] = ("cross-encoder",)
 ALL: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder", "lexical")
 
 PROTOCOLS: tuple[str, ...] = ("mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom")
@@ -28,6 +29,7 @@ class Scorer:
         main: main metric where neither the task nor its manifest names one.
         models: kinds of model it can score.
         protocols: those, beside mteb's, that score the kind this way unless a task names another scorer.
+        rows: format of the rows it reads (a key of `harness.data.build.FIELDS`); empty for its kind's.
         defaults: settings and their default values; unknown settings are refused.
         by_protocol: protocol to the defaults that are its own.
         dev: whether it chooses on a dev split what it scores, so that its examples are `DevTest`.
@@ -40,6 +42,7 @@ class Scorer:
     models: tuple[ModelKind, ...]
     version: int = 1
     protocols: tuple[str, ...] = ()
+    rows: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     by_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dev: bool = False
@@ -66,6 +69,8 @@ _SLIPS: dict[str, Any] = {
 _TABLE = (
     Scorer("sts", "correlation", "harness.kinds.sts", "cosine_spearman", BI_CROSS),
     Scorer("pair_classification", "thresholds", "harness.kinds.pair_classification", "max_ap", BI_CROSS),
+    Scorer("pair_classification", "cmteb", "harness.kinds.pair_classification_v1", "cosine_ap", BI_CROSS,
+           protocols=("cmteb-v1",)),
     Scorer(
         "classification", "few_shot", "harness.kinds.classification", "accuracy", BI,
         defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42,
@@ -87,6 +92,11 @@ _TABLE = (
     ),
     Scorer("retrieval", "trec", "harness.kinds.ranking", "ndcg_at_10", ALL, defaults=_RANKING),
     Scorer("reranking", "trec", "harness.kinds.ranking", "map_at_1000", ALL, defaults=_RANKING),
+    Scorer("reranking", "cmteb", "harness.kinds.reranking_v1", "map", BI_CROSS, protocols=("cmteb-v1",),
+           defaults={"subqueries": False}),
+    Scorer("reranking", "cross_encoder_reranking", "harness.kinds.reranking_sbert", "ndcg_at_{at_k}", CROSS,
+           protocols=("sbert",), rows="cross_encoder_reranking",
+           defaults={"at_k": 10, "always_rerank_positives": True}),
     Scorer(
         "instruction_reranking", "trec", "harness.kinds.ranking", "p-MRR", ALL,
         defaults={**_RANKING, "extra": ("p_mrr",)},
@@ -117,6 +127,7 @@ _TABLE = (
 )  # fmt: skip
 
 SCORERS: dict[tuple[str, str], Scorer] = {(s.kind, s.name): s for s in _TABLE}
+OF_ROWS: dict[str, Scorer] = {s.rows: s for s in _TABLE if s.rows}  # row format to the scorer that reads it
 KINDS: tuple[str, ...] = tuple(dict.fromkeys(s.kind for s in _TABLE))
 
 REFUSED: dict[str, str] = {

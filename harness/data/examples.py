@@ -74,6 +74,23 @@ class RankingExamples:
 
 
 @dataclass(frozen=True)
+class CandidateExamples:
+    """reranking of rows that bring their own candidates; each row has either `negatives` or `documents`.
+
+    Attributes:
+        queries: [n].
+        positives: [n] lists of relevant texts, perhaps empty.
+        negatives: [n] lists of irrelevant texts, or None.
+        documents: [n] lists of all candidates in the order of a first stage, or None.
+    """
+
+    queries: Sequence[str]
+    positives: Sequence[Sequence[str]]
+    negatives: Sequence[Sequence[str] | None]
+    documents: Sequence[Sequence[str] | None]
+
+
+@dataclass(frozen=True)
 class SummaryExamples:
     """summarization: per row a source text, machine summaries with their human grades, human summaries."""
 
@@ -123,6 +140,7 @@ Examples = (
     | LabelledExamples
     | ClusterExamples
     | RankingExamples
+    | CandidateExamples
     | SummaryExamples
     | BitextExamples
     | TripletExamples

@@ -174,6 +174,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def has_parts(folder: Folder) -> bool:
+    """Whether a folder of a ranking kind holds a corpus, queries ... rather than rows with candidates."""
+    return any(_parse(name, RANKING[0])[2] for name in folder.names)
+
+
 def holds_sets(folder: Folder) -> bool:
     """Whether a clustering folder's first row is a whole set of sentences rather than one sentence."""
     first = read_columns(folder.path / folder.names[0], FIELDS["clustering"])["sentences"][0]

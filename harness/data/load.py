@@ -55,7 +55,7 @@ def _examples(
     if task.folder is not None:
         return layout.load(
             task.folder,
-            task.kind,
+            task.rows or task.kind,
             split,
             subset,
             train_split=task.train_split,
@@ -67,7 +67,7 @@ def _examples(
     if task.source.hub is not None:
         return hub.load(
             task.name,
-            task.kind,
+            task.rows or task.kind,
             split,
             hub=task.source.hub,
             revision=str(task.source.revision),

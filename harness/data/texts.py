@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from harness.data.examples import (
     BitextExamples,
+    CandidateExamples,
     ClusterExamples,
+    DevTest,
     Examples,
     LabelledExamples,
     PairExamples,
@@ -28,12 +30,16 @@ def text_of(examples: Examples, name: str) -> str:
     if isinstance(examples, ClusterExamples):
         *parts, last = (int(part) for part in name.split("/"))
         return _cut(examples.texts[int(examples.offsets[parts[0]] if parts else 0) + last])
+    if isinstance(examples, DevTest):
+        return text_of(examples.test, name)
     row = int(name)
     match examples:
         case PairExamples() | BitextExamples():
             return f"{_cut(examples.sentence1[row])} | {_cut(examples.sentence2[row])}"
         case LabelledExamples() | SummaryExamples():
             return _cut(examples.texts[row])
+        case CandidateExamples():
+            return _cut(examples.queries[row])
         case TripletExamples():
             return " | ".join(
                 _cut(side[row]) for side in (examples.anchor, examples.entailment, examples.negative)

@@ -33,6 +33,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(r"first_stage_recall_at_\d+", "ranking"),
     Family(r"accuracy_at_\d+", "ranking"),  # JMTEB's: a relevant document among the best k
     Family(r"R_cap_at_\d+", "ranking"),
+    Family(r"map|mrr|base_(map|(mrr|ndcg)_at_\d+)", "reranking"),  # of lists that are not cut
+    Family(r"delta_(map|(mrr|ndcg)_at_\d+)", "reranking", low=-1.0),
     Family(r"p-MRR", "ranking", low=-1.0),
     Family(r"paired_accuracy|robustness_at_10|level_score.*", "ranking"),
     Family(r"(pearson|spearman)", "correlation", low=-1.0),

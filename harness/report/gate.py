@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.errors import DataError
-from harness.metrics import family
 from harness.report.apart import Difference, differences
 from harness.report.paired import Paired, paired, pooled
 from harness.report.rules import Gates, Rule
 from harness.report.sides import Side
-from harness.report.verdict import Check, judged, points, whole
+from harness.report.values import lower_is_better, scale
+from harness.report.verdict import Check, judged, whole
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Result
@@ -148,10 +148,10 @@ def _task_check(
     task: Task, pairs: Sequence[tuple[Result, Result]], old: Side, new: Side, rule: Rule, seed: int
 ) -> Check:
     metric = _metric(task, pairs)
-    scale = points(metric)
-    values = [[scale * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
+    points = scale(metric)
+    values = [[points * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
     before, after = (sum(side) / len(side) for side in values)
-    better = -1 if family(metric).better == "lower" else 1
+    better = -1 if lower_is_better(metric) else 1
     entries = _entries(task, pairs, old, new, metric, seed)
     return Check(
         "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from harness.errors import DataError
 from harness.kinds.evidence import Evidence, evidence
-from harness.metrics import family
 from harness.metrics.stats import RESAMPLES, Spread, bootstrap_weights, mean_spread, sign_flip
+from harness.report.values import lower_is_better
 from harness.types import Result
 
 Float64 = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ def paired(
             f"{old.task} ({old.split}/{old.subset}): the two results were not scored on the same "
             f"{before.unit} ({len(before.ids)} and {len(after.ids)}), so they cannot be paired"
         )
-    better = -1 if family(metric).better == "lower" else 1
+    better = -1 if lower_is_better(metric) else 1
     own = None if before.own is None or after.own is None else (before.own, after.own)
     values = [float(result.exact[metric]) for result in (old, new)]
     common: dict[str, Any] = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.metrics import family
 from harness.metrics.stats import detectable, holm
 from harness.report.paired import Paired, pooled
 from harness.report.rules import Rule
+from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
@@ -61,11 +61,6 @@ class Check:
         return self.verdict in BAD
 
 
-def points(metric: str) -> float:
-    """What brings a metric's values to points: 100, or 1 where it is in per cent already."""
-    return 1.0 if family(metric).high == 100.0 else 100.0
-
-
 def whole(check: Check) -> Paired | None:
     """The difference behind a check, in points; None where there are no per-example values."""
     if check.entries is None:
@@ -73,9 +68,9 @@ def whole(check: Check) -> Paired | None:
     found = pooled(list(check.entries.values()))
     if check.metric == "mean":
         return found
-    scale = points(check.metric)
-    spread = replace(found.spread, error=scale * found.spread.error)
-    return replace(found, old=scale * found.old, new=scale * found.new, spread=spread)
+    points = scale(check.metric)
+    spread = replace(found.spread, error=points * found.spread.error)
+    return replace(found, old=points * found.old, new=points * found.new, spread=spread)
 
 
 def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]:
