@@ -13,7 +13,7 @@ from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
 from harness.first_stage import FirstStage
 from harness.models.base import ModelCard
-from harness.models.prompts import prompt_for, render
+from harness.models.prompts import prompt_for, render, route_for
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Pairs, Role, Texts
@@ -44,6 +44,12 @@ class Job:
     shown: Mapping[str, str]
     first: Mapping[str, Any] | None = None
     candidates_sha256: str | None = None
+
+    @property
+    def routes(self) -> dict[str, str] | None:
+        """Name of a text to the adapter it goes through; None where no text has any."""
+        found = {name: texts.route for name, texts in self.texts.items()}
+        return found if any(found.values()) else None
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,7 @@ def _job(
         texts = _texts(task, examples, settings, card)
         shown = {name: part.items[0] for name, part in texts.items() if len(part)}
     elif first is not None and task.searched and isinstance(examples, RankingExamples):
-        staged = first.identity(_prompts(task, first.card))
+        staged = first.identity(_of_stage(_prompt, task, first.card), _of_stage(_route, task, first.card))
         examples = replace(examples, candidates=None)  # one way for all entries of the task
     elif card.kind == "cross-encoder":
         pairs = task.scorer.load().pairs(examples, settings)
@@ -218,21 +224,38 @@ def _job(
 
 def _texts(task: Task, examples: Examples, settings: Mapping[str, Any], card: ModelCard) -> dict[str, Texts]:
     needed = task.scorer.load().needs(examples, settings)
-    return {name: render(bare, _prompt(task, card, name, bare.role)) for name, bare in needed.items()}
+    return {
+        name: render(
+            replace(bare, route=_route(task, card, name, bare.role)), _prompt(task, card, name, bare.role)
+        )
+        for name, bare in needed.items()
+    }
 
 
 def _prompt(task: Task, card: ModelCard, name: str, role: Role) -> str:
-    kind = "retrieval" if name in task.roles else task.kind
-    return prompt_for(card.prompts, card.prompt_policy, kind, task.roles.get(name, role))
+    return prompt_for(
+        card.prompts, card.prompt_policy, _kind(task, card.prompts, name), task.roles.get(name, role)
+    )
 
 
-def _prompts(task: Task, card: ModelCard) -> dict[str, str]:
-    """The prompts of a first stage; none for a searcher."""
+def _route(task: Task, card: ModelCard, name: str, role: Role) -> str:
+    return route_for(card.routes, _kind(task, card.routes, name), task.roles.get(name, role))
+
+
+def _kind(task: Task, table: Mapping[str, str], name: str) -> str:
+    """The kind to look up: a side that has a role is retrieval's, unless the task's own kind has an entry."""
+    return "retrieval" if name in task.roles and task.kind not in table else task.kind
+
+
+def _of_stage(
+    look_up: Callable[[Task, ModelCard, str, Role], str], task: Task, card: ModelCard
+) -> dict[str, str]:
+    """The prompts or routes of a first stage; none for a searcher."""
     if card.kind != "bi-encoder":
         return {}
     return {
-        "queries": _prompt(task, card, "queries", "query"),
-        "documents": _prompt(task, card, "documents", "document"),
+        "queries": look_up(task, card, "queries", "query"),
+        "documents": look_up(task, card, "documents", "document"),
     }
 
 

@@ -235,7 +235,7 @@ def _unsearched(planned: Sequence[Any]) -> Iterator[str]:
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
     place = {"task": job.task.name, "split": job.split, "subset": job.subset}
-    return {**place, **asdict(cost), "first_texts": dict(job.shown)}
+    return {**place, **asdict(cost), "first_texts": dict(job.shown), "routes": job.routes}
 
 
 def _counted(cost: Any) -> list[str]:
@@ -273,4 +273,6 @@ def _plan_in_words(whole: Any) -> Iterator[str]:
 def _first_texts(planned: Sequence[Any]) -> Iterator[str]:
     for job, _ in planned:
         for role, text in job.shown.items():
-            yield f"{job.task.name} {job.split}/{job.subset} {role}: {text[:100]!r}"
+            route = (job.routes or {}).get(role)
+            through = f" through adapter {route!r}" if route else ""
+            yield f"{job.task.name} {job.split}/{job.subset} {role}{through}: {text[:100]!r}"

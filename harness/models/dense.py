@@ -12,6 +12,7 @@ from harness.errors import ModelError
 from harness.models.base import ModelCard, Options, Say, unheard
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
+from harness.models.lora import find_adapter
 from harness.models.pooling import Apply, open_steps, output_dim
 from harness.models.quantise import quantised
 from harness.models.resolve import Source
@@ -21,6 +22,7 @@ from harness.types import Float32, Int64, Texts
 
 VERSION = 1
 NATIVE = 1  # of harness.models.jina_bert
+ROTARY = 1  # of harness.models.rotary
 
 
 def load_dense(source: Source, options: Options) -> Dense:
@@ -49,12 +51,15 @@ def load_dense(source: Source, options: Options) -> Dense:
     card = checkpoint_card(
         source,
         options,
-        adapter=f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}",
+        adapter=_adapter(checkpoint),
         kind="bi-encoder",
         dim=dim,
         pooling=_describe(steps),
         normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width and not options.quant,
     )
+    for route in card.routes.values():
+        if route:
+            find_adapter(route, checkpoint.adapters, source.name)
     return Dense(card, steps, source, options)
 
 
@@ -106,7 +111,14 @@ class Dense:
         def vectors(output: Any, mask: Any) -> Any:
             return apply(output.last_hidden_state, mask)[:, :dim]
 
-        return quantised(run_batches(runtime, prepared, rows, vectors, say), self._options.quant)
+        if prepared.routes is None:
+            return quantised(run_batches(runtime, prepared, rows, vectors, say), self._options.quant)
+        found, own = np.empty((len(rows), dim or 0), dtype=np.float32), prepared.routes[rows]
+        for route in np.unique(own).tolist():
+            here = np.flatnonzero(own == route)
+            routed = replace(runtime, model=runtime.model.under(route))
+            found[here] = run_batches(routed, prepared, rows[here], vectors, say)
+        return quantised(found, self._options.quant)
 
     def _open(self) -> tuple[Runtime, Apply]:
         card, checkpoint = self.card, self._source.checkpoint
@@ -127,11 +139,22 @@ class Dense:
 
     def _tokens(self, runtime: Runtime, texts: Texts) -> Tokens:
         """Tokens of one group; those of its prompt are not pooled where the Pooling module says so."""
+        adapters = self.checkpoint.adapters
+        if texts.route:
+            find_adapter(texts.route, adapters, self.card.name)
         counted = all(s.config.get("include_prompt", True) for s in self._steps if s.kind == "Pooling")
         skip = 0
         if texts.prompt and not counted:
             skip = prompt_tokens(runtime.tokenizer, texts.prompt, runtime.max_length)
-        return tokenize(runtime.tokenizer, texts.items, None, runtime.max_length, skip)
+        tokens = tokenize(runtime.tokenizer, texts.items, None, runtime.max_length, skip)
+        return replace(tokens, routes=np.full(len(tokens), texts.route)) if adapters else tokens
+
+
+def _adapter(checkpoint: Checkpoint) -> str:
+    """Name and version of the code that runs the network."""
+    if checkpoint.layout == "rotary":
+        return f"rotary@{ROTARY}"
+    return f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}"
 
 
 def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:

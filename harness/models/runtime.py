@@ -97,7 +97,8 @@ def open_runtime(
         from harness.models.fused import fusable, fuse
 
         mapped = {"model_type": "xlm-roberta"}  # what other tensor names are mapped onto
-        fuses = fusable(mapped if checkpoint.layout else checkpoint.config, getattr(torch, dtype))
+        config = mapped if checkpoint.layout else checkpoint.config
+        fuses = checkpoint.layout != "rotary" and fusable(config, getattr(torch, dtype))
     model = open_model(
         checkpoint,
         classifier=classifier,
