@@ -78,10 +78,17 @@ def adapter_names(base: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def adapter_files(base: Path, config: Mapping[str, Any]) -> list[str]:
-    """Files of adapters in folders of their own, relative to `base`."""
-    if "lora_adaptations" in config:
+    """Files of adapters in folders of their own, relative to `base`.
+
+    Raises:
+        ModelError: a folder has settings and no tensors.
+    """
+    if config.get("lora_adaptations") is not None:
         return []
-    return [f"{name}/{file}" for name in adapter_names(base, config) for file in (_CONFIG, _WEIGHTS)]
+    names = adapter_names(base, config)
+    if without := [name for name in names if not (base / name / _WEIGHTS).is_file()]:
+        raise ModelError(f"{base / without[0]} holds {_CONFIG} and no {_WEIGHTS}")
+    return [f"{name}/{file}" for name in names for file in (_CONFIG, _WEIGHTS)]
 
 
 def find_adapter(route: str, names: Iterable[str], model: str) -> str:
@@ -118,8 +125,6 @@ def open_folder(where: Path) -> Folder:
         raise ModelError(f"{path}: r {rank!r} and lora_alpha {alpha!r}; two numbers are needed, r from 1")
     if not targets or not isinstance(targets, str | list):
         raise ModelError(f"{path}: target_modules {targets!r} names no module")
-    if not (where / _WEIGHTS).is_file():
-        raise ModelError(f"{where} holds {_CONFIG} and no {_WEIGHTS}")
     return Folder(where, rank, alpha / rank, targets if isinstance(targets, str) else tuple(targets))
 
 

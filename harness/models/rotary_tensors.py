@@ -83,7 +83,7 @@ def read_stored(checkpoint: Checkpoint, unused_tensors: Sequence[str] = ()) -> S
     where = checkpoint.transformer
     paths = [checkpoint.folder / name for name in checkpoint.weights]
     found = _read([path for path in paths if path.parent == where], "roberta.")
-    within = "lora_adaptations" in checkpoint.config
+    within = checkpoint.config.get("lora_adaptations") is not None
     modules = _modules(sizes, jina=any(".mixer.Wqkv." in name for name in found))
     rank = _rank(checkpoint) if within else 0
     number = len(checkpoint.adapters) if within else 0

@@ -254,8 +254,32 @@ def test_a_folder_of_an_adapter_is_read_strictly(spoiled_native: Path, tmp_path:
         with pytest.raises(ModelError, match=message):
             encoded(spoiled_native, tmp_path, "classification")
     path.unlink()
-    with pytest.raises((ModelError, FileNotFoundError), match=r"adapter_model\.safetensors"):
-        encoded(spoiled_native, tmp_path, "classification")
+    with pytest.raises(ModelError, match=r"adapter_config\.json and no adapter_model\.safetensors"):
+        tiny.load(spoiled_native, tmp_path)
+
+
+def test_a_network_without_adapters(spoiled: Path, published: Path, tmp_path: Path) -> None:
+    """As other models of this code base are stored, and a fine-tune whose adapters were merged."""
+    state = {
+        name.replace("parametrizations.weight.original", "weight"): tensor
+        for name, tensor in tiny.tensors(spoiled).items()
+        if ".lora_" not in name
+    }
+    tiny.store(spoiled, state)
+    tiny.change(spoiled / "config.json", lora_adaptations=None, lora_rank=None)
+    np.testing.assert_allclose(encoded(spoiled, tmp_path, ""), due(published, "", TEXTS), rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match="has no adapters"):
+        encoded(spoiled, tmp_path, "separation")
+
+
+def test_float16_and_what_it_cannot_hold(spoiled: Path, published: Path, tmp_path: Path) -> None:
+    found = encoded(published, tmp_path, "separation", dtype="float16")
+    np.testing.assert_allclose(found, due(published, "separation", TEXTS), rtol=0, atol=2e-3)
+    state = tiny.tensors(spoiled)
+    tiny.store(spoiled, {**state, f"{WQKV}.0.lora_B": state[f"{WQKV}.0.lora_B"] * 1e6})
+    assert np.isfinite(encoded(spoiled, tmp_path, "", dtype="float16")).all()
+    with pytest.raises(ModelError, match=r"self_attn\.q_proj\.weight' holds NaN or infinity"):
+        encoded(spoiled, tmp_path, "separation", dtype="float16")
 
 
 def test_the_fingerprint_covers_the_adapters(spoiled_native: Path, native: Path, tmp_path: Path) -> None:
