@@ -47,11 +47,12 @@ class FirstStage:
         """The model's card."""
         return self.model.card
 
-    def identity(self, prompts: Mapping[str, str]) -> dict[str, Any]:
+    def identity(self, prompts: Mapping[str, str], routes: Mapping[str, str]) -> dict[str, Any]:
         """All that decides which documents it proposes on given data, JSON-ready.
 
         Args:
             prompts: name of a text ("queries", "documents") to the prompt in front of it.
+            routes: the same to the adapter it goes through.
         """
         card = self.card
         return {
@@ -60,6 +61,7 @@ class FirstStage:
             "fingerprint": card.fingerprint,
             "similarity": card.similarity,
             "prompts": dict(prompts),
+            **({"routes": dict(routes)} if any(routes.values()) else {}),
             "depth": self.depth,
         }
 

@@ -13,7 +13,7 @@ from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
 from harness.first_stage import FirstStage
 from harness.models.base import ModelCard
-from harness.models.prompts import prompt_for, render
+from harness.models.prompts import prompt_for, render, route_for
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Pairs, Role, Texts
@@ -44,6 +44,12 @@ class Job:
     shown: Mapping[str, str]
     first: Mapping[str, Any] | None = None
     candidates_sha256: str | None = None
+
+    @property
+    def routes(self) -> dict[str, str] | None:
+        """Name of a text to the adapter it goes through; None where no text has any."""
+        found = {name: texts.route for name, texts in self.texts.items()}
+        return found if any(found.values()) else None
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,7 @@ def _job(
         texts = _texts(task, examples, settings, card)
         shown = {name: part.items[0] for name, part in texts.items() if len(part)}
     elif first is not None and task.searched and isinstance(examples, RankingExamples):
-        staged = first.identity(_prompts(task, first.card))
+        staged = first.identity(_of_stage(_prompt, task, first.card), _of_stage(_route, task, first.card))
         examples = replace(examples, candidates=None)  # one way for all entries of the task
     elif card.kind == "cross-encoder":
         pairs = task.scorer.load().pairs(examples, settings)
@@ -223,22 +229,39 @@ def _job(
 
 def _texts(task: Task, examples: Examples, settings: Mapping[str, Any], card: ModelCard) -> dict[str, Texts]:
     needed = task.scorer.load().needs(examples, settings)
-    return {name: render(bare, _prompt(task, card, name, bare.role)) for name, bare in needed.items()}
+    return {
+        name: render(
+            replace(bare, route=_route(task, card, name, bare.role)), _prompt(task, card, name, bare.role)
+        )
+        for name, bare in needed.items()
+    }
 
 
 def _prompt(task: Task, card: ModelCard, name: str, role: Role) -> str:
-    own = name.removeprefix("dev_")  # a dev split's texts are prompted as those of the test split
-    kind = "retrieval" if own in task.roles else task.kind
-    return prompt_for(card.prompts, card.prompt_policy, kind, task.roles.get(own, role))
+    kind, own = _asked(task, card.prompts, name, role)
+    return prompt_for(card.prompts, card.prompt_policy, kind, own)
 
 
-def _prompts(task: Task, card: ModelCard) -> dict[str, str]:
-    """The prompts of a first stage; none for a searcher."""
+def _route(task: Task, card: ModelCard, name: str, role: Role) -> str:
+    return route_for(card.routes, *_asked(task, card.routes, name, role))
+
+
+def _asked(task: Task, table: Mapping[str, str], name: str, role: Role) -> tuple[str, str]:
+    """Kind and role to look up: a side with a role is of retrieval, unless its own kind has an entry."""
+    side = name.removeprefix("dev_")  # a dev split's texts are those of the test split to a model
+    kind = "retrieval" if side in task.roles and task.kind not in table else task.kind
+    return kind, task.roles.get(side, role)
+
+
+def _of_stage(
+    look_up: Callable[[Task, ModelCard, str, Role], str], task: Task, card: ModelCard
+) -> dict[str, str]:
+    """The prompts or routes of a first stage; none for a searcher."""
     if card.kind != "bi-encoder":
         return {}
     return {
-        "queries": _prompt(task, card, "queries", "query"),
-        "documents": _prompt(task, card, "documents", "document"),
+        "queries": look_up(task, card, "queries", "query"),
+        "documents": look_up(task, card, "documents", "document"),
     }
 
 

@@ -31,6 +31,7 @@ _CHANGES = {
     "settings": "the scorer's settings changed",
     "main": "the main metric changed",
     "prompts": "the prompts changed",
+    "routes": "the adapters of the texts changed",
     "similarity": "the similarity changed",
     "first_stage": "the first stage changed",
 }
@@ -42,6 +43,7 @@ def identity(
     data: str,
     prompts: Mapping[str, str],
     first: Mapping[str, Any] | None = None,
+    routes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """All that decides whether a stored number still stands, JSON-ready.
 
@@ -49,6 +51,7 @@ def identity(
         data: fingerprint of the examples.
         prompts: name of a kind's text to the prompt in front of it.
         first: the first stage whose candidates were reranked (see `FirstStage.identity`).
+        routes: name of a kind's text to the adapter it goes through; None where no text has any.
     """
     return {
         "fingerprint": card.fingerprint,
@@ -57,6 +60,7 @@ def identity(
         "settings": json.loads(json.dumps(dict(task.settings))),
         "main": task.main,
         "prompts": dict(prompts),
+        "routes": None if routes is None else dict(routes),
         "similarity": card.similarity,
         "first_stage": None if first is None else dict(first),
     }

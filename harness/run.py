@@ -209,14 +209,16 @@ def _with_candidates(
 
 
 def _tell_prompts(jobs: Sequence[Job], listen: Listener) -> None:
-    """Each prompt that will be used, once, with a text that carries it."""
-    told: dict[str, str] = {}
+    """Each prompt and adapter that will be used, once, with a text that has it."""
+    told: dict[tuple[str, str], str] = {}
     for job in jobs:
         for name, texts in job.texts.items():
-            if texts.prompt and len(texts):
-                told.setdefault(texts.prompt, f"{name} of {job.task.name}: {texts.items[0][:80]!r}")
-    for prompt, text in told.items():
-        listen(Event("prompt", "", f"{prompt!r} for {text}"))
+            if (texts.prompt or texts.route) and len(texts):
+                way = (texts.prompt, texts.route)
+                told.setdefault(way, f"{name} of {job.task.name}: {texts.items[0][:80]!r}")
+    for (prompt, route), text in told.items():
+        through = f"adapter {route!r}, " if route else ""
+        listen(Event("prompt", "", f"{through}{prompt!r} for {text}"))
 
 
 def _tell_unused(card: ModelCard, tasks: Sequence[Task], listen: Listener) -> None:

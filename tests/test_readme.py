@@ -77,7 +77,7 @@ def test_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: 
 
 
 def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
-    suite, catalog, services = blocks("yaml")[:3]
+    suite, catalog, *more = blocks("yaml")
     assert [task["name"] for task in yaml.safe_load(suite)["tasks"]] == ["MyTask", "SciFact", "Ours"]
     SuiteFile.model_validate(yaml.safe_load(suite), strict=True)
     path = tmp_path / "my-models.yaml"
@@ -85,6 +85,12 @@ def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
     row = load_catalog(path).find("mine")
     assert row is not None
     assert row.prompts["query"] == "query: "
+    (adapters,) = (text for text in more if "routes:" in text)
+    path.write_text(adapters, encoding="utf-8")
+    row = load_catalog(path).find("my-jina-v3")
+    assert row is not None
+    assert row.routes["clustering"] == "separation"
+    (services,) = (text for text in more if "adapter: remote" in text)
     path.write_text(services, encoding="utf-8")
     row = load_catalog(path).find("ours")
     assert row is not None

@@ -253,7 +253,7 @@ def _who(job: Any, cost: Any) -> str:
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
     place = {"task": job.task.name, "split": job.split, "subset": job.subset}
-    return {**place, **asdict(cost), "first_texts": dict(job.shown)}
+    return {**place, **asdict(cost), "first_texts": dict(job.shown), "routes": job.routes}
 
 
 def _counted(cost: Any) -> list[str]:
@@ -291,4 +291,6 @@ def _plan_in_words(whole: Any) -> Iterator[str]:
 def _first_texts(planned: Sequence[Any]) -> Iterator[str]:
     for job, cost in planned:
         for role, text in job.shown.items():
-            yield f"{_who(job, cost)} {job.split}/{job.subset} {role}: {text[:100]!r}"
+            route = (job.routes or {}).get(role)
+            through = f" through adapter {route!r}" if route else ""
+            yield f"{_who(job, cost)} {job.split}/{job.subset} {role}{through}: {text[:100]!r}"

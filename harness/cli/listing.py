@@ -152,16 +152,22 @@ def show(
 
 
 def _model_facts(row: Any, models: Any) -> dict[str, Any]:
-    from harness.models.prompts import prompt_for, roles_of
+    from harness.models.prompts import prompt_for, roles_of, route_for
     from harness.scorers import KINDS, scorer
 
     facts: dict[str, Any] = row.model_dump(mode="json", exclude_none=True)
     if row.kind == "bi-encoder":
+        kinds = [kind for kind in KINDS if row.kind in scorer(kind).models and kind != "aggregate"]
+        roles = {kind: roles_of(kind) for kind in kinds}
         facts["rendered"] = {
-            kind: {role: prompt_for(row.prompts, "card", kind, role) + "..." for role in roles_of(kind)}
-            for kind in KINDS
-            if row.kind in scorer(kind).models and kind != "aggregate"
+            kind: {role: prompt_for(row.prompts, "card", kind, role) + "..." for role in own}
+            for kind, own in roles.items()
         }
+        if row.routes:
+            facts["routed"] = {
+                kind: {role: route_for(row.routes, kind, role) or None for role in own}
+                for kind, own in roles.items()
+            }
         if notes := _stored_notes(row, models):
             facts["notes"] = [*facts.get("notes", ()), *notes]
     return facts

@@ -35,6 +35,8 @@ class ModelCard:
             "service" for both where another machine does.
         prompts: role or task kind to the string put in front (see `harness.models.prompts`).
         prompt_policy: which of the prompts are used: card, mteb or none.
+        routes: role or task kind to the adapter of the network (see `harness.models.prompts`), under every
+            policy.
         languages, licence, parameters: as published.
         variant: tokens that set it apart from the catalog's defaults (see `harness.models.variants`).
         catalog_row: the row's number, raised when one of its defaults changed; None off the catalog.
@@ -59,6 +61,7 @@ class ModelCard:
     backend: str = "torch"
     prompts: Mapping[str, str] = field(default_factory=dict)
     prompt_policy: str = "card"
+    routes: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     licence: str | None = None
     parameters: int | None = None

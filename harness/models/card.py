@@ -104,6 +104,7 @@ def checkpoint_card(
         backend=backend,
         prompts=prompts,
         prompt_policy=policy,
+        routes=dict(row.routes) if row else {},
         languages=tuple(row.languages) if row else (),
         licence=row.licence if row else None,
         parameters=row.parameters if row else None,
@@ -148,12 +149,16 @@ def prompt_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tu
             for key, (ours, theirs) in contradicted(row.prompts, checkpoint.prompts).items()
         )
     stored = {name for name, text in (checkpoint.stored.get("prompts") or {}).items() if text}
+    adapters = ", ".join(checkpoint.adapters)
+    without = (
+        (f"not in the catalog: no routes, so none of its adapters is used: {adapters}",) if adapters else ()
+    )
     if not stored:
-        return ("not in the catalog, and the checkpoint stores no prompts: none is used",)
+        return (*without, "not in the catalog, and the checkpoint stores no prompts: none is used")
     found = (f"not in the catalog; prompts stored in the checkpoint: {', '.join(sorted(stored))}",)
     left = sorted(stored & set(checkpoint.nameless))
     return (
-        (f"stored prompts for no known role or task kind, never used: {', '.join(left)}", *found)
+        (*without, f"stored prompts for no known role or task kind, never used: {', '.join(left)}", *found)
         if left
-        else found
+        else (*without, *found)
     )

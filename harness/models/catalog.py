@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from harness.errors import ConfigError, UnknownNameError
 from harness.models.prompts import check_keys
@@ -88,6 +88,7 @@ class Row(_Strict):
         row: raised when a default changes, so that old results are not taken for new ones.
         pooling, normalize: as published; the checkpoint's own modules.json is followed where it has one.
         dim, max_length: null where the checkpoint says it (baselines: where there is none).
+        routes: role or task kind to the adapter of a network that has several, as `prompts`; "": none.
         tokenizer: of a lexical model, its name in `harness.models.words.TOKENIZERS`; null: the first there.
         tokenizer_type: transformers' name of the tokenizer class, where the declared one is wrong.
         requires: distributions that the tokenizer needs, by PyPI name.
@@ -126,6 +127,7 @@ class Row(_Strict):
     licence: str | None = None
     languages: list[str] = Field(default_factory=list)
     prompts: dict[str, str] = Field(default_factory=dict)
+    routes: dict[str, str] = Field(default_factory=dict)
     default_suite: str | None = None
     tokenizer: str | None = None
     tokenizer_type: str | None = None
@@ -147,14 +149,14 @@ class Row(_Strict):
     hidden: bool = False
     notes: list[str] = Field(default_factory=list)
 
-    @field_validator("prompts")
+    @field_validator("prompts", "routes")
     @classmethod
-    def _known_prompts(cls, prompts: dict[str, str]) -> dict[str, str]:
+    def _known_keys(cls, table: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         try:
-            check_keys(prompts)
+            check_keys(table, f"{str(info.field_name).removesuffix('s')} key")
         except UnknownNameError as error:
             raise ValueError(str(error)) from error
-        return prompts
+        return table
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Row:
@@ -162,6 +164,8 @@ class Row(_Strict):
             raise ValueError("trust needs a pinned revision")
         if not (self.display or self.hub or self.path):
             raise ValueError("one of hub, path and display must be given")
+        if self.routes and self.adapter != "dense":
+            raise ValueError("routes belongs to rows with adapter: dense")
         if self.golden and self.kind == "lexical":
             raise ValueError("golden belongs to bi-encoders and cross-encoders")
         if self.kind == "cross-encoder" and any(golden.vector for golden in self.golden):

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
+from harness.models.lora import adapter_files, adapter_names
 from harness.models.prompts import KEYS
-from harness.models.remap import NETWORK, TOKENIZER_TYPE, find_layout
+from harness.models.remap import NETWORK, ROTARY, TOKENIZER_TYPE, find_layout
 from harness.models.weights import read_json, table_width, weight_files
 from harness.types import ModelKind
 
@@ -39,9 +40,11 @@ _OLD_POOLING = {
 }  # fmt: skip
 POOLING_MODES = tuple(_OLD_POOLING)
 # These number positions from pad_token_id + 1 on, so that many rows of their table are never used.
-_OFFSET_POSITIONS = frozenset(
-    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "luke", "longformer", "data2vec-text"}
-)
+# ROTARY has no such table, and the config of a network that had one.
+_OFFSET_POSITIONS = frozenset((
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "luke", "longformer", "data2vec-text",
+    ROTARY,
+))  # fmt: skip
 _UNAPPLIED = (
     "processing_kwargs", "query_length", "document_length", "query_expansion", "model_args", "tokenizer_args",
     "config_args", "model_kwargs", "processor_kwargs", "config_kwargs",
@@ -77,6 +80,7 @@ class Checkpoint:
         files: every file that can change a vector, weights included, sorted.
         layout: how its tensors are renamed (see `harness.models.remap`); None where they are not.
         static: the first module is a table of token vectors, no transformer.
+        adapters: names of its low-rank adapters (see `harness.models.lora`).
     """
 
     folder: Path
@@ -90,6 +94,7 @@ class Checkpoint:
     files: tuple[str, ...]
     layout: str | None = None
     static: bool = False
+    adapters: tuple[str, ...] = ()
 
     @property
     def transformer(self) -> Path:
@@ -248,6 +253,10 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
     small += [str(p.relative_to(folder)) for p in folder.rglob("*.py")] if code else []
     indices = [_inside(root, p.name) for p in base.glob("*.index.json")]
     found = [name for name in small if (folder / name).is_file()]
+    adapters: tuple[str, ...] = ()
+    if layout == "rotary":
+        adapters = adapter_names(base, config)
+        found += [_inside(root, name) for name in adapter_files(base, config)]
     return Checkpoint(
         folder=folder,
         root=root,
@@ -260,6 +269,7 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
         files=tuple(sorted({*weights, *tokenizer, *indices, *found})),
         layout=layout,
         static=static,
+        adapters=adapters,
     )
 
 

@@ -12,6 +12,7 @@ from harness.errors import ModelError
 from harness.models.base import ModelCard, Options, Say, unheard
 from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
+from harness.models.lora import find_adapter
 from harness.models.pooling import Apply, open_steps, output_dim
 from harness.models.quantise import quantised
 from harness.models.resolve import Source
@@ -22,6 +23,7 @@ from harness.types import Float32, Int64, Texts
 
 VERSION = 1
 NATIVE = 1  # of harness.models.jina_bert
+ROTARY = 1  # of harness.models.rotary
 
 
 def load_dense(source: Source, options: Options) -> Dense:
@@ -46,13 +48,16 @@ def load_dense(source: Source, options: Options) -> Dense:
     card = checkpoint_card(
         source,
         options,
-        adapter=f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}",
+        adapter=_adapter(checkpoint),
         kind="bi-encoder",
         dim=cut.dim,
         again=cut.again,
         pooling=_describe(steps),
         normalized=unit and (cut.again or cut.dim == width) and not options.quant,
     )
+    for route in card.routes.values():
+        if route:
+            find_adapter(route, checkpoint.adapters, source.name)
     return Dense(card, steps, cut, source, options)
 
 
@@ -109,8 +114,23 @@ class Dense:
             ids = prepared.ids[prepared.offsets[rows[at]] : prepared.offsets[rows[at] + 1]]
             return str(runtime.tokenizer.decode(ids.tolist(), skip_special_tokens=True))
 
-        whole = run_batches(runtime, prepared, rows, vectors, say)
+        whole = self._by_route(runtime, prepared, rows, vectors, say)
         return quantised(self._cut.of(whole, named, self.card.name), self._options.quant)
+
+    def _by_route(self, runtime: Runtime, prepared: Tokens, rows: Int64, vectors: Apply, say: Say) -> Float32:
+        """The vectors of each row through its adapter, where the network has any."""
+        if prepared.routes is None:
+            return run_batches(runtime, prepared, rows, vectors, say)
+        own = prepared.routes[rows]
+        found: list[tuple[Int64, Float32]] = []
+        for route in np.unique(own).tolist():
+            here = np.flatnonzero(own == route)
+            routed = replace(runtime, model=runtime.model.under(route))
+            found.append((here, run_batches(routed, prepared, rows[here], vectors, say)))
+        whole = np.empty((len(rows), found[0][1].shape[1] if found else 0), dtype=np.float32)
+        for here, part in found:
+            whole[here] = part
+        return whole
 
     def _open(self) -> tuple[Runtime, Apply]:
         card, checkpoint = self.card, self._source.checkpoint
@@ -131,11 +151,22 @@ class Dense:
 
     def _tokens(self, runtime: Runtime, texts: Texts) -> Tokens:
         """Tokens of one group; those of its prompt are not pooled where the Pooling module says so."""
+        adapters = self.checkpoint.adapters
+        if texts.route:
+            find_adapter(texts.route, adapters, self.card.name)
         counted = all(s.config.get("include_prompt", True) for s in self._steps if s.kind == "Pooling")
         skip = 0
         if texts.prompt and not counted:
             skip = prompt_tokens(runtime.tokenizer, texts.prompt, runtime.max_length)
-        return tokenize(runtime.tokenizer, texts.items, None, runtime.max_length, skip)
+        tokens = tokenize(runtime.tokenizer, texts.items, None, runtime.max_length, skip)
+        return replace(tokens, routes=np.full(len(tokens), texts.route)) if adapters else tokens
+
+
+def _adapter(checkpoint: Checkpoint) -> str:
+    """Name and version of the code that runs the network."""
+    if checkpoint.layout == "rotary":
+        return f"rotary@{ROTARY}"
+    return f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}"
 
 
 def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:

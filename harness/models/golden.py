@@ -13,7 +13,7 @@ from harness.errors import ConfigError, ModelError, NonFiniteError, UnknownNameE
 from harness.models.base import BiEncoder, CrossEncoder, ModelCard
 from harness.models.catalog import Golden, load_catalog
 from harness.models.load import load_model
-from harness.models.prompts import prompt_for, render
+from harness.models.prompts import prompt_for, render, route_for
 from harness.models.resolve import parse_reference
 from harness.types import Pairs, Role, Texts
 
@@ -123,4 +123,5 @@ def _encode(model: BiEncoder, golden: Golden, texts: list[str], role: Role) -> n
     """Vectors float64 [n, dim] of texts behind the prompt of their role."""
     kind = "sts" if role == "sentence" else "retrieval"
     prompt = prompt_for(model.card.prompts, golden.prompts, kind, role)
-    return np.asarray(model.encode(render(Texts(texts, role), prompt)), dtype=np.float64)
+    bare = Texts(texts, role, route=route_for(model.card.routes, kind, role))
+    return np.asarray(model.encode(render(bare, prompt)), dtype=np.float64)

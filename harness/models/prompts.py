@@ -1,7 +1,8 @@
-"""Prompts: which string stands in front of a text, decided once, outside the models.
+"""Prompts: which string stands in front of a text, decided once, outside the models; and routes.
 
-A prompts table maps a role (`query`, `document`: retrieval, reranking, instruction_reranking) or another
-task kind's name to a string; `sentence` serves every kind that has no entry of its own.
+A prompts table maps a role (`query`, `document`: retrieval, reranking, instruction_reranking) or a task
+kind's name to a string; a kind's own entry comes before its roles', as in mteb, and `sentence` serves every
+other kind that has none. A routes table maps the same keys to the name of a network's adapter.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ OTHER_KINDS = (
     "bitext",
     "triplet",
 )
-KEYS = ("query", "document", "sentence", *OTHER_KINDS)
+KEYS = ("query", "document", "sentence", *OTHER_KINDS, *RETRIEVAL_KINDS[1:])
 
 
 def prompt_for(prompts: Mapping[str, str], policy: str, task_kind: str, role: str) -> str:
@@ -49,13 +50,24 @@ def prompt_for(prompts: Mapping[str, str], policy: str, task_kind: str, role: st
     if policy == "none" or (policy == "mteb" and not retrieval):
         return ""
     if retrieval and role != "sentence":
-        return prompts.get(role, "")
+        return prompts.get(task_kind, prompts.get(role, ""))
     return "" if policy == "mteb" else prompts.get(task_kind, prompts.get("sentence", ""))
 
 
 def roles_of(task_kind: str) -> tuple[str, ...]:
     """The roles that texts of a task kind have."""
     return ("query", "document") if task_kind in RETRIEVAL_KINDS else ("sentence",)
+
+
+def route_for(routes: Mapping[str, str], task_kind: str, role: str) -> str:
+    """The adapter for texts that have `role` in a task of `task_kind`; empty where there is none.
+
+    Prompt policies have no part in it: the adapter is the network's, not the text's.
+
+    Raises:
+        UnknownNameError: a task kind, role or key of the table that nobody knows.
+    """
+    return prompt_for(routes, "card", task_kind, role)
 
 
 def render(texts: Texts, prompt: str) -> Texts:
@@ -104,8 +116,8 @@ def check_policy(policy: str) -> None:
         raise UnknownNameError("prompt policy", policy, POLICIES)
 
 
-def check_keys(prompts: Mapping[str, str]) -> None:
+def check_keys(prompts: Mapping[str, str], what: str = "prompt key") -> None:
     """Raise UnknownNameError for a key that no role and no task kind would ever look up."""
     for key in prompts:
         if key not in KEYS:
-            raise UnknownNameError("prompt key", key, KEYS, f"known keys: {', '.join(KEYS)}")
+            raise UnknownNameError(what, key, KEYS, f"known keys: {', '.join(KEYS)}")

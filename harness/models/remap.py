@@ -1,6 +1,6 @@
 """Checkpoints whose tensors are XLM-R's under other names, and how they become XLM-R.
 
-Three layouts are known, told apart by the names of the stored tensors and never by the repository's name:
+Four layouts are known, told apart by the names of the stored tensors and never by the repository's name:
 
 - `flash`: Jina's XLM-R with fused projections (jina-reranker-v2 and its fine-tunes). One layer's tensors are
   `mixer.Wqkv`, whose rows are query, key and value one below the other, `mixer.out_proj`, `norm1`, `mlp.fc1`,
@@ -8,6 +8,8 @@ Three layouts are known, told apart by the names of the stored tensors and never
 - `native`: XLM-R's own names in a folder whose config.json does not say so (fine-tunes of the former).
 - `luke`: LUKE (Yamada et al., 2020). Of words alone it is XLM-R: entity embeddings and the queries between
   words and entities never enter.
+- `rotary`: jina-embeddings-v3, under Jina's names or transformers'; its network is that of
+  `harness.models.rotary`, for which nothing is renamed here.
 
 transformers' XLM-R also attends faster than its LUKE, and takes part in `harness.models.fused`.
 """
@@ -24,6 +26,7 @@ from harness.models.weights import header, read_tensors
 
 TOKENIZER_TYPE = "xlm-roberta"
 NETWORK = "xlm-roberta"
+ROTARY = "jina_embeddings_v3"  # transformers' name of the family
 _SIZES = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
@@ -60,6 +63,9 @@ def find_layout(config: Mapping[str, Any], weights: Sequence[Path]) -> tuple[str
     family = config.get("model_type") or None
     if family == "luke":
         return "luke", dict(config)
+    if family == ROTARY:
+        headed = any(str(a).endswith("ForSequenceClassification") for a in config.get("architectures") or ())
+        return None if headed else "rotary", dict(config)
     if family not in (None, NETWORK):
         return None, dict(config)
     shapes = dict(item for path in weights for item in header(path))
@@ -67,6 +73,8 @@ def find_layout(config: Mapping[str, Any], weights: Sequence[Path]) -> tuple[str
     if not fused and (family or not any(_NATIVE.fullmatch(name) for name in shapes)):
         return None, dict(config)
     positions = config.get("position_embedding_type", "absolute")
+    if positions == "rotary" and fused and _HEAD not in shapes:
+        return "rotary", {**_DEFAULTS, **config, "model_type": ROTARY}
     if positions != "absolute":
         raise ModelError(f"{weights[0].parent}: XLM-R with {positions!r} positions cannot be loaded")
     complete = {**_DEFAULTS, **config, "model_type": NETWORK}

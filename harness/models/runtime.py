@@ -96,7 +96,7 @@ def open_runtime(
     if cpu:
         from harness.models.fused import fusable, fuse
 
-        fuses = fusable(checkpoint.network, getattr(torch, dtype))
+        fuses = checkpoint.layout != "rotary" and fusable(checkpoint.network, getattr(torch, dtype))
     model = open_model(
         checkpoint,
         classifier=classifier,

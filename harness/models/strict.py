@@ -53,6 +53,12 @@ def open_model(
         if classifier:
             raise ModelError(f"{checkpoint.folder}: JinaBERT with a classifier on it cannot be loaded")
         return open_network(checkpoint, dtype=dtype, device=device, unused_tensors=unused_tensors)
+    if checkpoint.layout == "rotary":
+        from harness.models import rotary
+
+        if classifier:
+            raise ModelError(f"{checkpoint.folder}: rotary XLM-R with a classifier on it cannot be loaded")
+        return rotary.open_network(checkpoint, dtype=dtype, device=device, unused_tensors=unused_tensors)
     name = _architecture(checkpoint, classifier)
     where = checkpoint.transformer
     try:

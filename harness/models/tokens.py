@@ -16,6 +16,7 @@ from harness.types import Int64
 
 Int32 = npt.NDArray[np.int32]
 Bool = npt.NDArray[np.bool_]
+Routes = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Tokens:
         types: token types int32 [total], or None where the tokenizer has none.
         offsets: int64 [n + 1]; text i is ids[offsets[i]:offsets[i + 1]].
         skip: int64 [n] leading tokens of each text that pooling leaves out (those of its prompt).
+        routes: str [n], the adapter of each text; None where the network has none.
     """
 
     ids: Int32
     types: Int32 | None
     offsets: Int64
     skip: Int64
+    routes: Routes | None = None
 
     def __len__(self) -> int:
         return len(self.skip)
@@ -86,6 +89,7 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
     if len(filled) == 1 or not filled:
         return filled[0] if filled else parts[0]
     types = [part.types for part in filled if part.types is not None]
+    routes = [part.routes for part in filled if part.routes is not None]
     starts = np.cumsum([0, *(len(part.ids) for part in filled)])
     offsets = [part.offsets[:-1] + start for part, start in zip(filled, starts, strict=False)]
     return Tokens(
@@ -93,6 +97,7 @@ def joined(parts: Sequence[Tokens]) -> Tokens:
         np.concatenate(types) if types else None,
         np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
         np.concatenate([part.skip for part in filled]),
+        np.concatenate(routes) if routes else None,
     )
 
 

@@ -54,6 +54,37 @@ def flash_xlm_roberta(state: State, config: dict[str, Any], ids: Any) -> Any:
     return x
 
 
+def rotary_xlm_roberta(state: State, config: dict[str, Any], ids: Any, adapter: int | None) -> Any:
+    """Sturua et al. 2024 under Jina's names: XLM-R, queries and keys turned, W + alpha / r * B A everywhere.
+
+    Of the tables' adapters A holds a row a token, so that the sum is W + alpha / r * A B.
+    """
+    eps, heads = config["layer_norm_eps"], config["num_attention_heads"]
+    scale, theta = config["lora_alpha"] / config["lora_rank"], config["rotary_emb_base"]
+
+    def weight(name: str, *, table: bool = False) -> Any:
+        at = f"roberta.{name}.parametrizations.weight"
+        if adapter is None:
+            return state[f"{at}.original"]
+        a, b = (state[f"{at}.0.lora_{side}"][adapter] for side in "AB")
+        return state[f"{at}.original"] + scale * (a @ b if table else b @ a)
+
+    def affine(name: str, x: Any) -> Any:
+        return x @ weight(name).T + state[f"roberta.{name}.bias"]
+
+    e = "embeddings"
+    x = weight(f"{e}.word_embeddings", table=True)[ids] + weight(f"{e}.token_type_embeddings", table=True)[0]
+    x = layer_norm(state, "roberta.emb_ln", x, eps)
+    for i in range(config["num_hidden_layers"]):
+        p = f"encoder.layers.{i}"
+        q, k, v = affine(f"{p}.mixer.Wqkv", x).chunk(3, dim=-1)
+        seen = attention(rotated(q, heads, theta), rotated(k, heads, theta), v, heads)
+        x = layer_norm(state, f"roberta.{p}.norm1", x + affine(f"{p}.mixer.out_proj", seen), eps)
+        wide = affine(f"{p}.mlp.fc2", gelu(affine(f"{p}.mlp.fc1", x)))
+        x = layer_norm(state, f"roberta.{p}.norm2", x + wide, eps)
+    return x
+
+
 def classified(state: State, hidden: Any) -> Any:
     """RoBERTa's head on the first token, and the sigmoid of its one logit."""
     inner = torch.tanh(linear(state, "classifier.dense", hidden[0]))

@@ -13,7 +13,7 @@ import yaml
 from harness.errors import ConfigError
 from harness.models.catalog import BUILT_IN, load_catalog
 from harness.models.load import adapters
-from harness.models.prompts import prompt_for
+from harness.models.prompts import prompt_for, route_for
 
 ROWS = load_catalog().rows
 BLOCK = "models:\n  a:\n    kind: lexical\n    adapter: b\n"
@@ -43,12 +43,13 @@ def test_row(name: str) -> None:
         assert row.languages
         assert row.pooling
     for prompt in row.prompts.values():
-        assert prompt.endswith((": ", "：", "\nQuery:"))
+        assert not prompt or prompt.endswith((": ", "：", "\nQuery:"))
 
 
 def test_every_published_model_is_listed() -> None:
     by_family = {
-        "jinaai/jina-embeddings-v2-": 6, "pkshatech/GLuCoSE-base-ja": 2, "cl-nagoya/ruri-": 8,
+        "jinaai/jina-embeddings-v2-": 6, "jinaai/jina-embeddings-v3": 1, "pkshatech/GLuCoSE-base-ja": 2,
+        "cl-nagoya/ruri-": 8,
         "intfloat/": 6, "sentence-transformers/": 5, "jinaai/jina-embedding-": 3, "openai/": 3,
         "jinaai/jina-reranker-v2-": 1, "cometadata/": 1, "harness/": 7, "BAAI/bge-": 10, "thenlper/gte-": 3,
         "Alibaba-NLP/": 1, "Qwen/Qwen3-Embedding-": 3, "mixedbread-ai/": 1, "Snowflake/": 1,
@@ -187,3 +188,33 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_built_in_file_has_no_tabs() -> None:
     assert "\t" not in BUILT_IN.read_text(encoding="utf-8")
+
+
+def test_adapters_of_jina_v3_are_those_of_mteb() -> None:
+    """By task type in mteb's table; where it names none, no adapter and no prompt."""
+    import mteb
+
+    theirs = mteb.get_model_meta("jinaai/jina-embeddings-v3").loader_kwargs["model_prompts"]
+    types = {
+        "Reranking": "reranking", "InstructionReranking": "instruction_reranking", "STS": "sts",
+        "Clustering": "clustering", "Classification": "classification", "Summarization": "summarization",
+        "MultilabelClassification": "multilabel", "PairClassification": "pair_classification",
+        "BitextMining": "bitext",
+    }  # fmt: skip
+    assert {*theirs} <= {*types, "Retrieval-query", "Retrieval-document"}
+    row = ROWS["jina-v3"]
+    for role in ("query", "document"):
+        assert route_for(row.routes, "retrieval", role) == theirs[f"Retrieval-{role}"]
+        assert prompt_for(row.prompts, "mteb", "retrieval", role).startswith("Represent the ")
+        for name, kind in types.items():
+            assert route_for(row.routes, kind, role) == theirs.get(name, "")
+            assert prompt_for(row.prompts, "card", kind, role) == ""
+
+
+def test_a_key_of_routes_that_nobody_knows(tmp_path: Path) -> None:
+    text = "models:\n  a: {kind: bi-encoder, adapter: dense, path: x, routes: {clustring: y}}\n"
+    with pytest.raises(ConfigError, match="route key 'clustring'"):
+        load_catalog(written(tmp_path, text))
+    text = text.replace("clustring", "clustering").replace("dense", "static")
+    with pytest.raises(ConfigError, match="routes belongs to rows with adapter: dense"):
+        load_catalog(written(tmp_path, text))

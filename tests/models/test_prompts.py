@@ -11,6 +11,7 @@ from harness.models.prompts import (
     RETRIEVAL_KINDS,
     prompt_for,
     render,
+    route_for,
     same_prompts,
     unused_prompts,
 )
@@ -22,7 +23,7 @@ TABLE = {"query": "Q: ", "document": "D: ", "sentence": "S: ", "clustering": "C:
 
 def test_every_task_kind_is_known() -> None:
     assert {*RETRIEVAL_KINDS, *OTHER_KINDS} == set(KINDS) - {"aggregate"}
-    assert set(KEYS) == {"query", "document", "sentence", *OTHER_KINDS}
+    assert set(KEYS) == {"query", "document", "sentence", *OTHER_KINDS, *RETRIEVAL_KINDS} - {"retrieval"}
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,24 @@ def test_same_prompts() -> None:
     assert not same_prompts(TABLE, "mteb", "card", "sts")
     assert same_prompts({"query": "Q: "}, "mteb", "card", "sts")
     assert not same_prompts({"query": "Q: "}, "none", "card", "reranking")
+
+
+def test_a_kinds_own_entry_comes_before_its_roles() -> None:
+    table = {**TABLE, "reranking": "", "sts": "T: "}
+    for policy in ("card", "mteb"):
+        assert [prompt_for(table, policy, "reranking", role) for role in ("query", "document")] == ["", ""]
+        assert prompt_for(table, policy, "retrieval", "query") == "Q: "
+    assert prompt_for(table, "card", "sts", "query") == "T: "
+
+
+def test_route_for() -> None:
+    table = {"query": "q", "document": "d", "sentence": "s", "reranking": "r", "clustering": ""}
+    found = {
+        (kind, role): route_for(table, kind, role)
+        for kind in ("retrieval", "instruction_reranking", "reranking") for role in ("query", "document")
+    }  # fmt: skip
+    assert list(found.values()) == ["q", "d", "q", "d", "r", "r"]
+    assert [route_for(table, kind, "sentence") for kind in ("sts", "clustering", "triplet")] == ["s", "", "s"]
+    assert route_for({}, "retrieval", "query") == ""
+    with pytest.raises(UnknownNameError, match="did you mean clustering"):
+        route_for(table, "clustring", "sentence")
