@@ -13,7 +13,7 @@ from harness.data.mteb_catalog import BenchmarkInfo, benchmarks, catalog
 from harness.errors import ConfigError, HarnessError, UnknownNameError
 from harness.paths import cache_folder
 from harness.report import suite_table
-from harness.suite import definitions, load_suite, read_suite, suite_names
+from harness.suite import definitions, load_suite, load_task, read_suite, suite_names
 from tests.cli.test_cli import harness
 
 SIZES = {
@@ -21,6 +21,8 @@ SIZES = {
     "cmteb-31": 31,
     "mteb-en": 56,
     "mteb-en-v2": 41,
+    "jmteb": 16,
+    "jmteb-28": 28,
     "jmteb-v2": 28,
     "jmteb-lite": 28,
     "ja-retrieval": 4,
@@ -140,6 +142,61 @@ def test_the_types_of_the_english_benchmarks() -> None:
     first = Counter(task.type for task in load_suite("mteb-en").tasks)
     assert [first[name] for name in load_suite("mteb-en").aggregate.columns] == [12, 11, 3, 4, 15, 10, 1]
     assert all(task.entries[0][0] == "test" for task in load_suite("mteb-en").tasks if task.name != "MSMARCO")
+
+
+@pytest.mark.parametrize("protocol", ["jmteb-1.3.3", "jmteb"])
+@pytest.mark.parametrize("name", ["jmteb", "jmteb-28"])
+def test_jmteb_is_scored_by_its_own_evaluators(name: str, protocol: str) -> None:
+    suite = load_suite(name, protocol=protocol)
+    mains = {
+        "retrieval": "ndcg_at_10",
+        "reranking": "ndcg_at_10",
+        "sts": "spearman",
+        "classification": "macro_f1",
+        "clustering": "v_measure",
+        "pair_classification": "binary_f1",
+    }
+    for task in suite.tasks:
+        assert task.protocol == protocol
+        assert protocol in task.scorer.protocols
+        assert task.main == task.shown == mains[task.kind]
+        assert len(task.entries) == 1
+        assert task.entries[0][0] == ("validation" if task.name == "jsts" else "test")
+        assert task.dev_split in ("train" if task.name == "jsts" else "validation", "dev")
+        assert len(task.revision) == 40
+
+
+def test_the_types_of_jmteb() -> None:
+    assert Counter(task.kind for task in load_suite("jmteb").tasks) == {
+        "retrieval": 6,
+        "classification": 4,
+        "sts": 2,
+        "clustering": 2,
+        "reranking": 1,
+        "pair_classification": 1,
+    }
+    newer = Counter(task.kind for task in load_suite("jmteb-28").tasks)
+    assert newer == {"retrieval": 11, "classification": 7, "reranking": 5, "clustering": 3, "sts": 2}
+    both = {task.name for task in load_suite("jmteb").tasks} & {
+        task.name for task in load_suite("jmteb-28").tasks
+    }
+    assert len(both) == 12  # PAWS-X left, and NLP Journal became a version 2 of other data
+
+
+def test_a_task_of_jmteb_by_name() -> None:
+    (ours,) = load_task("jsts", protocol="jmteb-1.3.3").tasks
+    (theirs,) = load_task("JSTS").tasks
+    assert (ours.name, ours.scorer.name, ours.entries) == (
+        "jsts",
+        "dev_selected",
+        (("validation", "default"),),
+    )
+    assert (theirs.name, theirs.scorer.name) == ("JSTS", "correlation")
+    assert load_task("jsts", protocol="jmteb").tasks[0].protocol == "jmteb"
+    with pytest.raises(UnknownNameError, match=r"suite jmteb has it.*--protocol jmteb-1\.3\.3"):
+        load_task("jsts")
+    shown = harness("show", "jsts", "--json")
+    assert json.loads(shown.out)["task"]["scorer"].startswith("dev_selected@"), shown.err
 
 
 def test_two_metrics_of_one_task() -> None:

@@ -87,10 +87,49 @@ def test_the_posters_56_tasks() -> None:
         assert list((row.types or {}).values()) == pytest.approx(means)
 
 
+def test_jmtebs_average_is_over_16_data_sets() -> None:
+    table = yaml.safe_load(published("glucose-v2-tables.yaml").read_text(encoding="utf-8"))["jmteb"]
+    suite = suite_table(load_suite("jmteb"))
+    assert suite.types == (
+        "Retrieval",
+        "STS",
+        "Classification",
+        "Reranking",
+        "Clustering",
+        "PairClassification",
+    )
+    rows = spread(suite, {model: means for model, (_, *means) in table.items()})
+    assert len(rows) == len(table) > 5
+    for row in rows:
+        average, *means = table[row.model]
+        assert row.mean_tasks == pytest.approx(average, abs=0.0101), row.model
+        assert row.mean_types == pytest.approx(sum(means) / 6)
+    (glucose,) = (row for row in rows if row.model == "pkshatech/GLuCoSE-base-ja-v2")
+    assert glucose.mean_tasks == pytest.approx(72.225, abs=0.0005)
+
+
+def test_published_figures_of_single_data_sets_stand_in_the_suite() -> None:
+    table = yaml.safe_load(published("glucose-v2-tables.yaml").read_text(encoding="utf-8"))
+    tasks = {task.name: task for task in (*load_suite("jmteb").tasks, *load_suite("ja-retrieval").tasks)}
+    for model, (*_, reranking, _, pairs) in table["jmteb"].items():
+        name = model.replace("OpenAI/", "openai/")
+        assert tasks["esci"].expect[name] == pytest.approx(reranking / 100)
+        assert tasks["paws_x_ja"].expect[name] == pytest.approx(pairs / 100)
+    for model, row in table["retrieval"].items():
+        assert tasks["JQaRAReranking"].expect[model] == pytest.approx(row["jqara_ndcg_at_10"] / 100)
+        assert tasks["MultiLongDocRetrieval"].expect[model] == pytest.approx(row["mldr_ja_ndcg_at_10"] / 100)
+
+
 def spread(suite: Any, means: dict[str, list[float]]) -> Any:
     """Rows of models whose tasks all have the mean of their type, given in the order of the suite's types."""
     found = [
-        result(model, task.name, dict(zip(suite.types, own, strict=True))[task.type] / 100, main=task.main)
+        result(
+            model,
+            task.name,
+            dict(zip(suite.types, own, strict=True))[task.type] / 100,
+            main=task.main,
+            protocol=suite.protocol,
+        )
         for model, own in means.items()
         for task in suite.tasks
     ]
