@@ -13,6 +13,7 @@ from harness.types import ModelKind
 
 BI: tuple[ModelKind, ...] = ("bi-encoder",)
 BI_CROSS: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder")
+CROSS: tuple[ModelKind, ...] = ("cross-encoder",)
 ALL: tuple[ModelKind, ...] = ("bi-encoder", "cross-encoder", "lexical")
 
 PROTOCOLS: tuple[str, ...] = ("mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom")
@@ -28,7 +29,10 @@ class Scorer:
         main: main metric where neither the task nor its manifest names one.
         models: kinds of model it can score.
         protocols: those, beside mteb's, that score the kind this way unless a task names another scorer.
+        rows: format of the rows it reads (a key of `harness.data.build.FIELDS`); empty for its kind's.
         defaults: settings and their default values; unknown settings are refused.
+        by_protocol: protocol to the defaults that are its own.
+        dev: whether it chooses on a dev split what it scores, so that its examples are `DevTest`.
     """
 
     kind: str
@@ -38,7 +42,10 @@ class Scorer:
     models: tuple[ModelKind, ...]
     version: int = 1
     protocols: tuple[str, ...] = ()
+    rows: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    by_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dev: bool = False
 
     def load(self) -> ModuleType:
         """The module that implements this scorer."""
@@ -53,9 +60,17 @@ _RANKING: dict[str, Any] = {
     "extra": (),  # max_over_subqueries, p_mrr, paired_accuracy, robustness_at_10, level_scores, recall_cap
 }
 
+# JMTEB's own evaluators. `upstream`: its slips included, so that figures compare with published ones.
+_JMTEB: dict[str, Any] = {"protocols": ("jmteb-1.3.3", "jmteb"), "dev": True}
+_SLIPS: dict[str, Any] = {
+    **_JMTEB, "defaults": {"upstream": False}, "by_protocol": {"jmteb-1.3.3": {"upstream": True}},
+}  # fmt: skip
+
 _TABLE = (
     Scorer("sts", "correlation", "harness.kinds.sts", "cosine_spearman", BI_CROSS),
     Scorer("pair_classification", "thresholds", "harness.kinds.pair_classification", "max_ap", BI_CROSS),
+    Scorer("pair_classification", "cmteb", "harness.kinds.pair_classification_v1", "cosine_ap", BI_CROSS,
+           protocols=("cmteb-v1",)),
     Scorer(
         "classification", "few_shot", "harness.kinds.classification", "accuracy", BI,
         defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42,
@@ -77,6 +92,11 @@ _TABLE = (
     ),
     Scorer("retrieval", "trec", "harness.kinds.ranking", "ndcg_at_10", ALL, defaults=_RANKING),
     Scorer("reranking", "trec", "harness.kinds.ranking", "map_at_1000", ALL, defaults=_RANKING),
+    Scorer("reranking", "cmteb", "harness.kinds.reranking_v1", "map", BI_CROSS, protocols=("cmteb-v1",),
+           defaults={"subqueries": False}),
+    Scorer("reranking", "cross_encoder_reranking", "harness.kinds.reranking_sbert", "ndcg_at_{at_k}", CROSS,
+           protocols=("sbert",), rows="cross_encoder_reranking",
+           defaults={"at_k": 10, "always_rerank_positives": True}),
     Scorer(
         "instruction_reranking", "trec", "harness.kinds.ranking", "p-MRR", ALL,
         defaults={**_RANKING, "extra": ("p_mrr",)},
@@ -91,10 +111,23 @@ _TABLE = (
     ),
     Scorer("bitext", "nearest", "harness.kinds.bitext", "f1", BI),
     Scorer("triplet", "negation", "harness.kinds.triplet", "anchor_score", BI_CROSS),
+    Scorer("sts", "dev_selected", "harness.kinds.jmteb_sts", "spearman", BI, **_SLIPS),
+    Scorer("pair_classification", "dev_selected", "harness.kinds.jmteb_pairs", "binary_f1", BI, **_SLIPS),
+    Scorer(
+        "classification", "full_train_dev_selected", "harness.kinds.jmteb_classification", "macro_f1", BI,
+        **_JMTEB,
+    ),
+    Scorer(
+        "clustering", "dev_selected", "harness.kinds.jmteb_clustering", "v_measure", BI,
+        defaults={"seed": 42}, **_JMTEB,
+    ),
+    Scorer("retrieval", "jmteb", "harness.kinds.jmteb_retrieval", "ndcg_at_10", BI, **_SLIPS),
+    Scorer("reranking", "jmteb", "harness.kinds.jmteb_reranking", "ndcg_at_10", BI, **_SLIPS),
     Scorer("aggregate", "mean_of_members", "harness.kinds.aggregate", "ndcg_at_10", ALL),
 )  # fmt: skip
 
 SCORERS: dict[tuple[str, str], Scorer] = {(s.kind, s.name): s for s in _TABLE}
+OF_ROWS: dict[str, Scorer] = {s.rows: s for s in _TABLE if s.rows}  # row format to the scorer that reads it
 KINDS: tuple[str, ...] = tuple(dict.fromkeys(s.kind for s in _TABLE))
 
 REFUSED: dict[str, str] = {

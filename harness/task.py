@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import layout
+from harness.data.build import RANKING
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Source, TaskDefinition
-from harness.entries import Entry, entries_of
+from harness.definition import Source, Splits, TaskDefinition
+from harness.entries import Entry, dev_split, entries_of, named_splits, tested_splits
 from harness.errors import DataError, UnknownNameError
+from harness.method import protocol_of_rows, rows_of, scorer_of, settings_of
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
-from harness.scorers import KINDS, REFUSED, Scorer, scorer
+from harness.scorers import KINDS, OF_ROWS, REFUSED, Scorer, scorer
 
 TYPES: dict[str, str] = {
     "sts": "STS",
@@ -49,6 +51,8 @@ class Task:
         folder: the task folder the data come from, or None (mteb or the hub).
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
+        dev_split: where a scorer that chooses on a dev split does so; else empty.
+        rows: format of the data's rows where it is the scorer's own, else empty.
         members: the tasks whose mean an aggregate is.
     """
 
@@ -66,10 +70,12 @@ class Task:
     folder: layout.Folder | None = None
     source: Source | None = None
     train_split: str = "train"
+    dev_split: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
     absent: tuple[Entry, ...] = ()
+    rows: str = ""
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
@@ -127,6 +133,13 @@ def resolve(
     from_mteb = (
         folder is None and not (definition.source and definition.source.hub) and not definition.members
     )
+    if from_mteb and definition.source and definition.source.subset:
+        definition = definition.model_copy(update={"subsets": [definition.source.subset]})
+    chooses = kind in KINDS and scorer(kind, definition.scorer, protocol).dev
+    if from_mteb and info is not None and chooses and kind in RANKING:
+        # mteb's own loading knows evaluation splits alone; its copies on the hub have the others too
+        hub = Source(hub=info.path, revision=info.revision)
+        definition, from_mteb = definition.model_copy(update={"source": hub}), False
     if from_mteb and (definition.document or definition.columns):
         raise DataError(
             f"task {name}: document and columns are for folders and hub data sets, not for mteb's own"
@@ -135,6 +148,10 @@ def resolve(
         raise DataError(
             f"task {name}: one set of configs is one subset; leave configs out, or name one subset"
         )
+    rows = rows_of(definition, str(kind), protocol, folder, info)
+    if rows:
+        kind = OF_ROWS[rows].kind
+        definition = definition.model_copy(update={"scorer": definition.scorer or OF_ROWS[rows].name})
     refused = next((word for word in REFUSED if str(kind).startswith(word)), None)
     if refused:
         raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
@@ -144,18 +161,25 @@ def resolve(
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
         raise DataError(f"task {name}: kind aggregate and members go together, and only together")
-    wanted = definition.splits or (info.splits if info is not None else None)
+    wanted = named_splits(definition) or (info.splits if info is not None else None)
     members = tuple(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
-    chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
+    chosen = scorer_of(definition, kind, protocol, info if same_kind else None, folder)
+    if rows:
+        protocol = protocol_of_rows(name, rows, chosen, protocol)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
-    settings = _settings(chosen, info if same_kind else None, definition)
+    settings = settings_of(chosen, info if same_kind else None, definition, protocol)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
-    told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
-    main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
+    if isinstance(definition.splits, Splits) and definition.splits.train:
+        train_split = definition.splits.train
+    tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
+    entries, absent = entries_of(
+        definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
+    )
+    told = None if chosen.protocols and not rows else manifest.get("main")  # a protocol has its own main
+    main = canonical(str(told or (info.main if info and as_mteb else chosen.main.format(**settings))))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
     for metric in (main, definition.main or main, *definition.also):
         family(metric)  # a metric that nobody computes is found before anything is
@@ -178,9 +202,11 @@ def resolve(
         folder=folder,
         source=definition.source or Source(mteb=source_name) if folder is None else None,
         train_split=train_split,
+        dev_split=dev_split(definition, folder, kind, entries) if chosen.dev else "",
         roles=info.roles if info and same_kind else {},
         columns=definition.columns,
         document=definition.document,
+        rows=rows,
         members=members,
         dataset=info.path
         if info and same_kind
@@ -196,40 +222,6 @@ def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
     if splits is None:
         return member
     return replace(member, entries=tuple(entry for entry in member.entries if entry[0] in splits))
-
-
-def _scorer(
-    definition: TaskDefinition,
-    kind: str,
-    protocol: str,
-    info: TaskInfo | None,
-    folder: layout.Folder | None,
-) -> Scorer:
-    """The scorer that the definition names, else the protocol's own, else mteb's.
-
-    For a folder that mteb does not know, clustering goes by sets where its rows hold lists.
-    """
-    own = scorer(kind, definition.scorer, protocol)
-    if definition.scorer or protocol in own.protocols:
-        return own
-    if info is not None:
-        return scorer(kind, info.scorer)
-    if kind == "clustering" and folder is not None and layout.holds_sets(folder):
-        return scorer(kind, "minibatch_kmeans")
-    return own
-
-
-def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:
-    unknown = set(definition.settings) - set(chosen.defaults)
-    if unknown:
-        raise UnknownNameError(f"setting of {chosen.kind} ({definition.name})", min(unknown), chosen.defaults)
-    settings = dict(chosen.defaults)
-    if info is not None and info.scorer == chosen.name:
-        settings |= info.settings
-    elif chosen.name == "bootstrap_kmeans":
-        # Data that mteb does not know are small as a rule; 4 % of them would be nothing to cluster.
-        settings |= {"max_fraction_of_documents_to_embed": None}
-    return settings | definition.settings
 
 
 def _revision(definition: TaskDefinition, info: TaskInfo | None, members: Sequence[Task]) -> str:

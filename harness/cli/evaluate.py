@@ -206,6 +206,7 @@ def _as_json(result: Any) -> dict[str, Any]:
         "main_score": result.main_score,
         "metrics": dict(result.metrics),
         "undefined": dict(result.undefined),
+        **({"chosen_on_dev": chosen} if (chosen := result.details.get("chosen_on_dev")) else {}),
         "reused": result.reused,
         "seconds": result.provenance.get("seconds"),
     }

@@ -204,6 +204,8 @@ def _task_facts(task: Any) -> dict[str, Any]:
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in task.settings.items()},
         "entries": [f"{split}/{subset}" for split, subset in task.entries],
     }
+    if task.dev_split:
+        facts["chosen_on"] = task.dev_split
     if task.absent:
         facts["absent"] = [f"{split}/{subset}" for split, subset in task.absent]
     if task.members:

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.data.examples import (
     BitextExamples,
+    CandidateExamples,
     ClusterExamples,
     Examples,
     LabelledExamples,
@@ -26,7 +27,7 @@ LABELLED = ("classification", "multilabel")
 
 _PAIR = {"sentence1": "a string", "sentence2": "a string"}
 
-# Kind, or kind and part, to the fields of its rows.
+# Kind, part of a ranking kind, or row format of a scorer, to the fields of its rows.
 FIELDS: dict[str, dict[str, str]] = {
     "sts": {**_PAIR, "score": "a number"},
     "pair_classification": {**_PAIR, "label": "0 or 1"},
@@ -41,6 +42,12 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "bitext": dict(_PAIR),
     "triplet": {"anchor": "a string", "entailment": "a string", "negative": "a string"},
+    "cross_encoder_reranking": {
+        "query": "a string",
+        "positive": "a string or a list of strings",
+        "negative?": "a string or a list of strings",
+        "documents?": "a list of strings",
+    },
     "corpus": {"id": "an id (a string or an integer)", "title?": "a string or null", "text": "a string"},
     "queries": {
         "id": "an id (a string or an integer)",
@@ -88,6 +95,8 @@ def build(
     if kind == "bitext":
         gold = np.arange(len(rows["sentence1"]), dtype=np.int64)
         return BitextExamples(rows["sentence1"], rows["sentence2"], gold)
+    if kind == "cross_encoder_reranking":
+        return _with_candidates(rows, where["rows"])
     return TripletExamples(rows["anchor"], rows["entailment"], rows["negative"])
 
 
@@ -108,12 +117,14 @@ def query_text(text: str | Sequence[Any], instruction: str | None) -> str:
 def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: str | None) -> RankingExamples:
     corpus, queries, judged = parts["corpus"], parts["queries"], parts["qrels"]
     doc_ids = unique_ids(corpus["id"], where["corpus"])
-    documents = _documents(corpus, document)
+    documents = document_texts(corpus, document)
     qrels: dict[str, dict[str, int]] = {}
     for query, doc, grade in zip(judged["query_id"], judged["corpus_id"], judged["score"], strict=True):
         own = qrels.setdefault(str(query), {})
         if own.setdefault(str(doc), int(grade)) != int(grade):
             raise DataError(f"{where['qrels']}: document {doc!r} has two grades for query {query!r}")
+    for name in queries.get("judged", ()):  # judged, perhaps with nothing found relevant
+        qrels.setdefault(name, {})
     instructions = queries.get("instruction") or [None] * len(queries["id"])
     kept = [
         (name, query_text(text, instruction))
@@ -145,7 +156,7 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
     )
 
 
-def _documents(corpus: Columns, template: str | None) -> Sequence[str]:
+def document_texts(corpus: Columns, template: str | None) -> Sequence[str]:
     """The texts of the documents; of packed columns, what has been read is let go."""
     texts = corpus["text"]
     titles = corpus.get("title") or [None] * len(texts)
@@ -188,6 +199,26 @@ def _clustering(rows: Columns, where: str) -> ClusterExamples:
     if not by_set:
         offsets.append(len(texts))
     return ClusterExamples(texts, labels, np.array(offsets, dtype=np.int64))
+
+
+def _with_candidates(rows: Columns, where: str) -> CandidateExamples:
+    count = len(rows["query"])
+    positives = [_listed(text) for text in rows["positive"]]
+    negatives = [None if text is None else _listed(text) for text in rows.get("negative", [None] * count)]
+    documents = list(rows.get("documents", [None] * count))
+    for number, (good, bad, ranked) in enumerate(zip(positives, negatives, documents, strict=True), 1):
+        if (bad is None) == (ranked is None):
+            raise DataError(f"{where}, row {number}: exactly one of 'negative' and 'documents' is due")
+        if ranked is not None and not ranked:
+            raise DataError(f"{where}, row {number}: 'documents' is empty; there is nothing to rank")
+        others = [text for text in ranked if text not in good] if ranked is not None else bad or []
+        if good and len(good) + len(others) == 1:
+            raise DataError(f"{where}, row {number}: one document in all is no ranking; leave the row out")
+    return CandidateExamples(rows["query"], positives, negatives, documents)
+
+
+def _listed(text: str | Sequence[str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text)
 
 
 def _summaries(rows: Columns, where: str) -> SummaryExamples:

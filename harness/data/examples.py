@@ -74,6 +74,23 @@ class RankingExamples:
 
 
 @dataclass(frozen=True)
+class CandidateExamples:
+    """reranking of rows that bring their own candidates; each row has either `negatives` or `documents`.
+
+    Attributes:
+        queries: [n].
+        positives: [n] lists of relevant texts, perhaps empty.
+        negatives: [n] lists of irrelevant texts, or None.
+        documents: [n] lists of all candidates in the order of a first stage, or None.
+    """
+
+    queries: Sequence[str]
+    positives: Sequence[Sequence[str]]
+    negatives: Sequence[Sequence[str] | None]
+    documents: Sequence[Sequence[str] | None]
+
+
+@dataclass(frozen=True)
 class SummaryExamples:
     """summarization: per row a source text, machine summaries with their human grades, human summaries."""
 
@@ -101,14 +118,33 @@ class TripletExamples:
     negative: Sequence[str]
 
 
+Chosen = PairExamples | LabelledExamples | ClusterExamples | RankingExamples  # kinds with a dev split
+
+
+@dataclass(frozen=True)
+class DevTest:
+    """Examples of a protocol that chooses on a dev split what it scores on the test split.
+
+    Attributes:
+        test: what is scored; for classification with all training rows.
+        dev: of the same kind, without what it shares with `test` (training rows; a corpus, whose ids and
+            documents are then empty); None where the data have no dev split and the kind can do without.
+    """
+
+    test: Chosen
+    dev: Chosen | None
+
+
 Examples = (
     PairExamples
     | LabelledExamples
     | ClusterExamples
     | RankingExamples
+    | CandidateExamples
     | SummaryExamples
     | BitextExamples
     | TripletExamples
+    | DevTest
 )
 
 
@@ -118,12 +154,18 @@ def fingerprint(examples: Examples) -> str:
     Two sets of examples have the same fingerprint exactly when every text, label, id and grade is the
     same in the same order, wherever they were read from. Mappings are hashed in sorted order.
     """
-    digest = hashlib.sha256(type(examples).__name__.encode())
-    for field in fields(examples):
-        digest.update(b"\x1e" + field.name.encode())
-        for part in _parts(getattr(examples, field.name)):
-            digest.update(part)
+    digest = hashlib.sha256()
+    for part in _named(examples):
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _named(examples: Examples) -> Iterator[bytes]:
+    yield type(examples).__name__.encode()
+    for field in fields(examples):
+        yield b"\x1e" + field.name.encode()
+        value = getattr(examples, field.name)
+        yield from _named(value) if isinstance(value, Chosen) else _parts(value)
 
 
 def _parts(value: Any) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ A kind's module offers, for its examples and settings (plain mappings, `similari
     score_pairs(examples, scores, settings) -> Scores                   scores: float32 [len(pairs)]
     score_search(examples, search, settings) -> Scores                  lexical; search(queries, documents, k)
     metrics_from(samples, settings) -> (exact, undefined)               every metric from the stored samples
+    remarks(examples, settings) -> [line]                               what to know of the data (optional)
 
 `score*` first make the per-example samples and then call `metrics_from` on them, so that what is stored
 is enough to compute every metric again, by construction.

@@ -8,7 +8,7 @@ recall are 0.0 there, as in mteb. A cross-encoder scores left with right and has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from harness.metrics.thresholds import average_precision, best_cuts
 from harness.types import Float32, Int64, Pairs, Scores, Texts, Vectors
 
 # Prefix of the metrics, column of the samples, and the sign that makes larger mean closer.
-_SETS = (
+SETS = (
     ("similarity_", "similarity", 1),
     ("cosine_", "cosine", 1),
     ("manhattan_", "manhattan_distance", -1),
@@ -39,9 +39,9 @@ _SETS = (
     ("dot_", "dot", 1),
 )
 _CROSS_SETS = (("", "score", 1),)
-_CROSS_METRICS = ("accuracy", "f1", "precision", "recall", "ap")
+CROSS_METRICS = ("accuracy", "f1", "precision", "recall", "ap")
 METRICS = tuple(
-    prefix + name for prefix in (*(prefix for prefix, _, _ in _SETS), "max_") for name in _CROSS_METRICS
+    prefix + name for prefix in (*(prefix for prefix, _, _ in SETS), "max_") for name in CROSS_METRICS
 )
 
 
@@ -57,7 +57,7 @@ def score(examples: PairExamples, vectors: Mapping[str, Vectors], settings: Mapp
     UnknownNameError (main metric, similarity).
     """
     main = main_metric(settings.get("main") or scorer("pair_classification").main, METRICS)
-    labels = _labels(examples)
+    labels = labels_of(examples)
     check_vectors(needs(examples, settings), vectors)
     values = paired(
         vectors["sentence1"],
@@ -85,8 +85,8 @@ def pairs(examples: PairExamples, settings: Mapping[str, Any]) -> Pairs:
 
 def score_pairs(examples: PairExamples, scores: Float32, settings: Mapping[str, Any]) -> Scores:
     """Accuracy, F1, precision, recall and AP of a cross-encoder's scores [n]; errors as in `score`."""
-    main = main_metric_of_pairs(settings.get("main") or "ap", _CROSS_METRICS, METRICS)
-    labels = _labels(examples)
+    main = main_metric_of_pairs(settings.get("main") or "ap", CROSS_METRICS, METRICS)
+    labels = labels_of(examples)
     answered = check_pair_scores(examples.sentence1, examples.sentence2, scores)
     samples = pa.table({"label": labels, "score": answered})
     return conclude(main, samples, metrics_from(samples, settings), DataError)
@@ -94,13 +94,29 @@ def score_pairs(examples: PairExamples, scores: Float32, settings: Mapping[str, 
 
 def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
     """Every metric of the stored samples, and the reasons of those that have no value."""
+    return metrics_of(samples, SETS, CROSS_METRICS)
+
+
+def metrics_of(
+    samples: pa.Table,
+    sets: Sequence[tuple[str, str, int]],
+    maxima: Sequence[str],
+    *,
+    split_ties: bool = False,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """`metrics_from`, over some of SETS and with `max_*` of some metrics.
+
+    Args:
+        split_ties: as in `best_cuts`.
+    """
     labels = column(samples, "label")
     cross = "score" in samples.column_names
     exact: dict[str, float] = {}
     undefined: dict[str, str] = {}
-    for prefix, name, sign in _CROSS_SETS if cross else _SETS:
+    for prefix, name, sign in _CROSS_SETS if cross else sets:
         values = sign * column(samples, name)
-        exact |= {prefix + metric: value for metric, value in best_cuts(values, labels)._asdict().items()}
+        cuts = best_cuts(values, labels, split_ties=split_ties)
+        exact |= {prefix + metric: value for metric, value in cuts._asdict().items()}
         precision = average_precision(values, labels)
         if precision is None:
             undefined[f"{prefix}ap"] = "average precision needs a pair labelled 1, and there is none"
@@ -108,8 +124,8 @@ def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[s
             exact[f"{prefix}ap"] = precision
     if cross:
         return exact, undefined
-    for metric in _CROSS_METRICS:
-        over = [prefix + metric for prefix, _, _ in _SETS]
+    for metric in maxima:
+        over = [prefix + metric for prefix, _, _ in sets]
         if over[0] in undefined:  # no label is 1: the same reason for every set
             undefined[f"max_{metric}"] = undefined[over[0]]
         else:
@@ -117,7 +133,8 @@ def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[s
     return exact, undefined
 
 
-def _labels(examples: PairExamples) -> Int64:
+def labels_of(examples: PairExamples) -> Int64:
+    """The labels, int64 [n] of 0 and 1. Raises DataError naming the first that is something else."""
     labels = np.asarray(examples.gold)
     same_length(sentence1=examples.sentence1, sentence2=examples.sentence2, labels=labels)
     good = np.isin(labels, (0, 1)) & (labels.dtype.kind in "biuf")

@@ -32,17 +32,19 @@ def average_precision(scores: npt.NDArray[Any], labels: Int64) -> float | None:
     return float(average_precision_score(labels, np.asarray(scores, dtype=np.float64)))
 
 
-def best_cuts(scores: npt.NDArray[Any], labels: Int64) -> BestCuts:
+def best_cuts(scores: npt.NDArray[Any], labels: Int64, *, split_ties: bool = False) -> BestCuts:
     """Sweep a threshold down the sorted scores [n]; labels int64 [n] of 0 and 1.
 
     A cut calls the rows above it positive. Equal scores are never split, and the last row is never a
     cut (not everything is positive), so where all scores tie there is no cut and each value is 0.0, as
     in mteb's AbsTaskPairClassification. Of cuts with equal F1 the highest threshold counts; F1 is
     2pr / (p + r) in doubles as there, since rounding picks among cuts whose F1 is equal on paper.
+
+    With `split_ties` a cut may part equal scores, which then stand in the order given: mteb 1.1.1's sweep.
     """
     order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
     ranked = np.asarray(scores)[order]
-    last = np.flatnonzero(ranked[:-1] != ranked[1:])
+    last = np.flatnonzero((ranked[:-1] != ranked[1:]) | split_ties)
     if not len(last):
         return BestCuts(0.0, 0.0, 0.0, 0.0)
     hits = np.cumsum(labels[order])[last]

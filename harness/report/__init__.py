@@ -36,7 +36,20 @@ def suite_table(suite: Suite) -> SuiteTable:
     return SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(SuiteTask(t.name, t.kind, t.column, t.entries, t.shown, t.also) for t in suite.tasks),
+        tasks=tuple(
+            SuiteTask(
+                t.name,
+                t.kind,
+                t.column,
+                t.entries,
+                t.shown,
+                t.also,
+                revision=t.revision,
+                scorer=f"{t.scorer.name}@{t.scorer.version}",
+                protocol=t.protocol,
+            )
+            for t in suite.tasks
+        ),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",

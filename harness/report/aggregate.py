@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from harness.errors import ConfigError
 from harness.report.addresses import Found, Key, Score, joined, unmoved
+from harness.report.comparable import alike, published
 from harness.report.values import lower_is_better, metric_value, scale
 from harness.types import Result
 
@@ -26,6 +27,8 @@ class SuiteTask:
         entries: the (split, subset) pairs that a row must have, at least one.
         main: the metric to show; any one that the results hold.
         also: metrics to show beside it, which count in no mean and no rank.
+        revision, scorer: of the data, and `name@version`, as the suite has them now; empty where unknown.
+        protocol: results of any other one are left out; empty for the suite's.
     """
 
     name: str
@@ -34,6 +37,9 @@ class SuiteTask:
     entries: tuple[Entry, ...]
     main: str
     also: tuple[str, ...] = ()
+    revision: str = ""
+    scorer: str = ""
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -136,42 +142,61 @@ def aggregate(
     A variant's row includes the results that stand without its token (`harness.report.addresses`).
 
     Args:
-        results: any results; those of other tasks are ignored, those of another protocol or without the
-            task's main metric are left out and counted in the notes.
+        results: any results; those of other tasks are ignored, those of another protocol, without the
+            task's main metric, or scored otherwise or on other data than most (see `comparable`) are left
+            out and counted in the notes.
         merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
         any_split: where a task lacks a required entry, take another split that has its subsets.
     """
     notes: Counter[str] = Counter()
-    values = _values(results, suite, notes)
+    eligible = _eligible(results, suite, notes)
+    now = {task.name: (task.revision, task.scorer) for task in suite.tasks}
+    found, told = alike([result for result, _ in eligible.values()], now)
+    values = _values([eligible[id(result)] for result in found], suite, notes)
     if merge_revisions:
         values = _merged(values, suite)
     rows = [_row(key, found, suite, any_split) for key, found in joined(values).items()]
     complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
     partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
-    lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
-    return Table(suite, (*complete, *partial), lines)
+    lines = [f"{count} {what}" for what, count in sorted(notes.items())]
+    return Table(suite, (*complete, *partial), (*lines, *told, *published(found)))
 
 
-def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
+def _eligible(
+    results: Iterable[Result], suite: SuiteTable, notes: Counter[str]
+) -> dict[int, tuple[Result, float]]:
+    """The results of the suite's tasks and protocol, with their scores; by the results' ids, in order."""
+    tasks = {task.name: task for task in suite.tasks}
+    found: dict[int, tuple[Result, float]] = {}
+    for result in results:
+        if result.task not in tasks:
+            continue
+        task = tasks[result.task]
+        protocol = task.protocol or suite.protocol
+        if result.protocol != protocol:
+            notes[f"of protocol {result.protocol}, not {protocol}: left out"] += 1
+        elif (value := metric_value(result, task.main)) is None:
+            notes[f"of {result.task} without its metric {task.main}: left out"] += 1
+        else:
+            found[id(result)] = (result, value)
+    return found
+
+
+def _values(
+    scored: Iterable[tuple[Result, float]], suite: SuiteTable, notes: Counter[str]
+) -> dict[Key, Found]:
     tasks = {task.name: task for task in suite.tasks}
     values: dict[Key, Found] = {}
-    for result in results:
-        task = tasks.get(result.task)
-        if task is None:
-            continue
-        if result.protocol != suite.protocol:
-            notes[f"of protocol {result.protocol}, not {suite.protocol}: left out"] += 1
-            continue
-        value = metric_value(result, task.main)
-        if value is None:
-            notes[f"of {result.task} without its metric {task.main}: left out"] += 1
-            continue
+    for result, value in scored:
+        task = tasks[result.task]
         source = str(result.provenance.get("source", ""))
         row = values.setdefault((result.model, result.variant, source, result.revision), {})
         entry = (result.task, (result.split, result.subset))
         if entry in row:
             notes["given twice: the first one counts"] += 1
             continue
+        if task.main == "map_at_1000" and task.main not in result.metrics:
+            notes[f"of {result.task} published by mteb 1 as map, which breaks ties otherwise"] += 1
         row[entry] = Score(value, result.revision, unmoved(result))
         for metric in task.also:
             more = metric_value(result, metric)

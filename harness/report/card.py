@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from harness.errors import ConfigError, DataError
+from harness.report.names import old_name
 from harness.types import Result
 
 Profile = Literal["mteb", "generic"]
@@ -153,14 +154,10 @@ def _metrics(found: Mapping[str, float], result: Result, profile: str, names: st
             {"type": m, "value": v, "name": m.replace("_", " ").title()} for m, v in sorted(spelled.items())
         ]
     if names == "v1":
-        found = {_v1(metric, result.kind): value for metric, value in found.items()}
+        word = TYPES.get(result.kind, ("", ""))[0]
+        old = {metric: old_name(metric, word, result.protocol) for metric in found}
+        found = {old[metric] or metric.replace("cosine_", "cos_sim_"): v for metric, v in found.items()}
     return [{"type": metric, "value": value} for metric, value in sorted(found.items())]
-
-
-def _v1(metric: str, kind: str) -> str:
-    if kind == "reranking" and metric in ("map_at_1000", "mrr_at_1000"):
-        return metric.removesuffix("_at_1000")
-    return re.sub(r"^cosine_", "cos_sim_", metric)
 
 
 def _render(name: str, groups: Groups) -> str:

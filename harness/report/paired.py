@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from harness.errors import DataError
 from harness.kinds.evidence import Evidence, evidence
-from harness.metrics import family
 from harness.metrics.stats import RESAMPLES, Spread, bootstrap_weights, mean_spread, sign_flip
+from harness.report.values import lower_is_better
 from harness.types import Result
 
 Float64 = npt.NDArray[np.float64]
@@ -41,8 +41,9 @@ class Paired:
         spread: of the difference, in the metric's own scale.
         method: "sign flips" or "paired bootstrap", with what it went over.
         n, unit: how many examples of what.
-        ids, lost: each example, and how much of its own contribution it lost (negative: gained); None
-            where the metric has no such thing.
+        ids: each example's name.
+        own: what each example contributes to the old value and to the new one; None where the metric has no
+            such thing.
     """
 
     old: float
@@ -55,7 +56,12 @@ class Paired:
     n: int
     unit: str
     ids: tuple[str, ...] = ()
-    lost: Float64 | None = None
+    own: tuple[Float64, Float64] | None = None
+
+    @property
+    def lost(self) -> Float64 | None:
+        """How much of its contribution each example lost; negative where it gained."""
+        return None if self.own is None else self.own[0] - self.own[1]
 
     @property
     def gain(self) -> float:
@@ -93,18 +99,18 @@ def paired(
             f"{old.task} ({old.split}/{old.subset}): the two results were not scored on the same "
             f"{before.unit} ({len(before.ids)} and {len(after.ids)}), so they cannot be paired"
         )
-    better = -1 if family(metric).better == "lower" else 1
-    lost = None if before.own is None or after.own is None else before.own - after.own
+    better = -1 if lower_is_better(metric) else 1
+    own = None if before.own is None or after.own is None else (before.own, after.own)
     values = [float(result.exact[metric]) for result in (old, new)]
     common: dict[str, Any] = {
         "old": values[0], "new": values[1], "better": better, "n": len(before.ids), "unit": before.unit,
-        "ids": tuple(before.ids), "lost": lost,
+        "ids": tuple(before.ids), "own": own,
     }  # fmt: skip
     repeats = _repeats(before, after)
-    if lost is not None and before.additive and after.additive:
-        spread = mean_spread(lost)
+    if own is not None and before.additive and after.additive:
+        spread = mean_spread(own[1] - own[0])
         if len(repeats) == 1:
-            p_drop, p_rise = sign_flip(-better * lost, seed=seed)
+            p_drop, p_rise = sign_flip(own[1] - own[0], seed=seed)
             return Paired(p_drop=p_drop, p_rise=p_rise, spread=spread, method="sign flips", **common)
         method = "standard errors"
     else:
@@ -119,20 +125,25 @@ def paired(
     )
 
 
-def pooled(parts: Sequence[Paired]) -> Paired:
-    """The mean of several differences, each task or entry counting once; their errors are independent.
+def pooled(parts: Sequence[Paired], weights: Sequence[float] | None = None) -> Paired:
+    """The weighted mean of several differences (default: equal weights); their errors are independent.
+
+    A single one is itself, with all that is known of its examples.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or all of them weigh nothing.
     """
-    if not parts:
+    shares = np.asarray(weights if weights is not None else [1.0] * len(parts), dtype=np.float64)
+    if not len(parts) or not shares.sum():
         raise DataError("there is no difference to take the mean of")
-    spread = parts[0].spread
-    for part in parts[1:]:
-        spread += part.spread
-    spread = Spread(spread.error / len(parts), spread.freedom)
-    old = float(np.mean([part.better * part.old for part in parts]))
-    gain = float(np.mean([part.gain for part in parts]))
+    if len(parts) == 1:
+        return parts[0]
+    shares = shares / shares.sum()
+    spread = Spread(0.0, float("inf"))
+    for part, share in zip(parts, shares.tolist(), strict=True):
+        spread += Spread(share * part.spread.error, part.spread.freedom)
+    old = float(shares @ [part.better * part.old for part in parts])
+    gain = float(shares @ [part.gain for part in parts])
     return Paired(
         old=old, new=old + gain, better=1, p_drop=spread.below(gain), p_rise=spread.below(-gain),
         spread=spread, method="standard errors", n=len(parts), unit="differences",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from harness.errors import UnknownNameError
 from harness.metrics import Family, family
+from harness.report import names
 from harness.types import Result
-
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 def metric_value(result: Result, metric: str) -> float | None:
@@ -19,12 +16,12 @@ def metric_value(result: Result, metric: str) -> float | None:
     """
     if metric in result.metrics:
         return round(result.metrics[metric], 6)
-    name = _spelling(metric)
-    spelled = {**{_spelling(key): value for key, value in result.metrics.items()}, **result.metrics}
+    name = names.today(metric, result.protocol)
+    today = {names.today(key, result.protocol): value for key, value in result.metrics.items()}
+    spelled = {**today, **result.metrics}
     value = spelled.get(name)
     if value is None and name.startswith("max_"):
-        parts = [f"{similarity}_{name.removeprefix('max_')}" for similarity in SIMILARITIES]
-        value = max(spelled[part] for part in parts) if spelled.keys() >= set(parts) else None
+        value = names.largest(spelled, name)
     return None if value is None else round(value, 6)
 
 
@@ -43,10 +40,4 @@ def _family(metric: str) -> Family:
     try:
         return family(metric)
     except UnknownNameError:
-        return family(_spelling(metric))
-
-
-def _spelling(metric: str) -> str:
-    """Today's name of a metric that mteb once spelled otherwise (`cos_sim_spearman`, `map`), or `ndcg@10`."""
-    name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_").replace("cos_sim_", "cosine_")
-    return {"map": "map_at_1000", "mrr": "mrr_at_1000"}.get(name, name)
+        return family(names.today(metric))

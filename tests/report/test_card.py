@@ -205,7 +205,7 @@ def test_main_metrics_and_version_1_names() -> None:
         metrics={"cosine_spearman": 0.5, "euclidean_pearson": 0.4},
     )
     rerank = result(
-        A, "R", 0.5, kind="reranking", main="map_at_1000", metrics={"map_at_1000": 0.5, "mrr_at_1000": 0.6}
+        A, "R", 0.5, kind="reranking", main="map_at_1000", metrics={"map_at_1000": 0.5, "mrr_at_10": 0.6}
     )
     groups = load(model_index([sts, rerank], metric_names="v1"))["results"]
     assert [[m["type"] for m in g["metrics"]] for g in groups] == [

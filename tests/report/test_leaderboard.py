@@ -198,7 +198,9 @@ def test_the_public_function_reads_stores(tmp_path: Path) -> None:
     theirs.put(replace(result(C, "T1", 0.6), revision=None))
     theirs.put(result(C, "T9", 0.6))
     one = task("T1")
-    resolved = [SimpleNamespace(**vars(one), protocol="mteb", shown=one.main, column=one.type)]
+    more = {"protocol": "mteb", "shown": one.main, "column": one.type}
+    more["scorer"] = SimpleNamespace(name="trec", version=1)
+    resolved = [SimpleNamespace(**{**vars(one), **more})]
     aggregated = SimpleNamespace(columns=[], average="tasks")
     public = cast(Any, SimpleNamespace(name="toy", title="Toy", tasks=resolved, aggregate=aggregated))
     for _ in range(2):  # the submodule of the same name must not take the function's place
