@@ -182,8 +182,21 @@ def load_task(
                 "task", name, [], "a task's name has no slash, no line break, and 120 characters at most"
             )
     definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
-    tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
+    try:
+        tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
+    except UnknownNameError as error:
+        home = home_of(error.name) if error.what == "task" else None
+        if home is None:
+            raise
+        hint = f"suite {home.suite} has it, under another protocol: --protocol {home.protocol}"
+        raise UnknownNameError("task", error.name, [], hint) from error
     return Suite("tasks", ", ".join(names), tasks, named=True)
+
+
+def home_of(name: str) -> SuiteFile | None:
+    """The first shipped suite that defines a task in full, under whichever protocol."""
+    files = map(read_suite, suite_names())
+    return next((s for s in files for task in s.tasks if task.name == name and task.source is not None), None)
 
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:

@@ -193,6 +193,10 @@ def test_a_task_of_jmteb_by_name() -> None:
     )
     assert (theirs.name, theirs.scorer.name) == ("JSTS", "correlation")
     assert load_task("jsts", protocol="jmteb").tasks[0].protocol == "jmteb"
+    with pytest.raises(UnknownNameError, match=r"suite jmteb has it.*--protocol jmteb-1\.3\.3"):
+        load_task("jsts")
+    shown = harness("show", "jsts", "--json")
+    assert json.loads(shown.out)["task"]["scorer"].startswith("dev_selected@"), shown.err
 
 
 def test_two_metrics_of_one_task() -> None:

@@ -124,7 +124,7 @@ def show(
     """
     from harness.errors import ConfigError, UnknownNameError
     from harness.models.catalog import load_catalog
-    from harness.suite import MTEB, all_task_names, load_task, suite_names
+    from harness.suite import MTEB, all_task_names, home_of, load_task, suite_names
 
     models = load_catalog(catalog)
     row = models.find(name)
@@ -140,6 +140,9 @@ def show(
         facts: dict[str, Any] = {"model": _model_facts(row, models)}
     elif name in (names := all_task_names(cache, data)):
         (task,) = load_task(name, data=data, cache=cache).tasks
+        facts = {"task": _task_facts(task)}
+    elif (home := home_of(name)) is not None:
+        (task,) = load_task(name, protocol=home.protocol, data=data, cache=cache).tasks
         facts = {"task": _task_facts(task)}
     else:
         raise UnknownNameError("model, suite or task", name, [*models.names(), *suite_names(), *names])
