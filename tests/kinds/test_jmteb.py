@@ -191,7 +191,7 @@ def test_two_nearest_neighbours_as_scikit_learn(monkeypatch):
     known = KNeighborsClassifier(2, metric="cosine").fit(rows, labels).predict(asked)
     for cells in (200, 2**24):
         monkeypatch.setattr(jmteb_classification, "_CELLS", cells)
-        found = jmteb_classification._nearest_two(rows, np.array(labels), Vectors.of(asked))
+        found = jmteb_classification.two_nearest(rows, np.array(labels))(Vectors.of(asked))
         assert found.tolist() == known.tolist()
 
 

@@ -173,7 +173,7 @@ def test_a_catalog_row_names_adapters_of_both_layouts(published: Path, native: P
         short = listed(copy, tmp_path, "{sentence: text-matching}", dim=8)
         cut = short.encode(Texts(["mars"], route="text-matching"))
         first = found[1:, :8]
-    np.testing.assert_allclose(cut, first / np.linalg.norm(first, axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(cut, first / np.linalg.norm(first, axis=1, keepdims=True), atol=1e-6)
         assert short.card.variant == ("dim8",)
 
 
