@@ -42,6 +42,7 @@ def identity(
     data: str,
     prompts: Mapping[str, str],
     first: Mapping[str, Any] | None = None,
+    stream: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """All that decides whether a stored number still stands, JSON-ready.
 
@@ -49,12 +50,13 @@ def identity(
         data: fingerprint of the examples.
         prompts: name of a kind's text to the prompt in front of it.
         first: the first stage whose candidates were reranked (see `FirstStage.identity`).
+        stream: what names the random stream that was drawn from (see `harness.streams`).
     """
     return {
         "fingerprint": card.fingerprint,
         "data": data,
         "scorer": f"{task.scorer.name}@{task.scorer.version}",
-        "settings": json.loads(json.dumps(dict(task.settings))),
+        "settings": json.loads(json.dumps({**task.settings, **(stream or {})})),
         "main": task.main,
         "prompts": dict(prompts),
         "similarity": card.similarity,

@@ -29,6 +29,8 @@ class Scorer:
         models: kinds of model it can score.
         protocols: those, beside mteb's, that score the kind this way unless a task names another scorer.
         defaults: settings and their default values; unknown settings are refused.
+        stream: whether mteb's task object draws from one random stream that runs on from entry to entry
+            (`rng: sequence`).
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Scorer:
     version: int = 1
     protocols: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
 
     def load(self) -> ModuleType:
         """The module that implements this scorer."""
@@ -62,11 +65,11 @@ _TABLE = (
                   "cross_validation": False, "n_splits": 5},
     ),
     Scorer(
-        "multilabel", "few_shot_knn", "harness.kinds.multilabel", "accuracy", BI,
+        "multilabel", "few_shot_knn", "harness.kinds.multilabel", "accuracy", BI, stream=True,
         defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42, "max_eval_samples": 3000},
     ),
     Scorer(
-        "clustering", "bootstrap_kmeans", "harness.kinds.clustering_bootstrap", "v_measure", BI,
+        "clustering", "bootstrap_kmeans", "harness.kinds.clustering_bootstrap", "v_measure", BI, stream=True,
         defaults={"max_fraction_of_documents_to_embed": 0.04, "max_document_to_embed": None, "seed": 42,
                   "max_documents_per_cluster": 16384, "n_clusters": 10, "k_mean_batch_size": 512,
                   "max_depth": None},

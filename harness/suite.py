@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.data.mteb_catalog import catalog
-from harness.definition import NAME, Strict, TaskDefinition
+from harness.definition import NAME, Rng, Strict, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
 from harness.scorers import PROTOCOLS
@@ -33,6 +33,7 @@ class SuiteFile(Strict):
     suite: str
     title: str
     protocol: Protocol = "mteb"
+    rng: Rng = "alone"
     aggregate: Aggregate = Aggregate()
     tasks: Annotated[list[TaskDefinition], Field(min_length=1)]
 
@@ -91,7 +92,9 @@ def load_suite(
         HarnessError: everything that cannot be resolved, all at once, one line each.
     """
     definition = read_suite(name)
-    tasks = _resolve_all(definition.tasks, protocol or definition.protocol, subsets, splits, data, cache)
+    tasks = _resolve_all(
+        definition.tasks, protocol or definition.protocol, subsets, splits, data, cache, definition.rng
+    )
     return Suite(definition.suite, definition.title, tasks, definition.aggregate)
 
 
@@ -141,6 +144,7 @@ def _resolve_all(
     splits: Sequence[str] | None,
     data: Sequence[str | Path] | None,
     cache: str | Path | None,
+    rng: Rng = "alone",
 ) -> tuple[Task, ...]:
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
@@ -150,7 +154,7 @@ def _resolve_all(
     problems: list[HarnessError] = []
     for definition in definitions:
         try:
-            tasks.append(resolve(definition, protocol, roots, known))
+            tasks.append(resolve(definition, protocol, roots, known, rng))
         except HarnessError as error:
             problems.append(error)
     if problems:

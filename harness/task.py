@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Source, TaskDefinition
+from harness.definition import Rng, Source, TaskDefinition
 from harness.entries import Entry, entries_of
-from harness.errors import DataError, UnknownNameError
+from harness.errors import ConfigError, DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
@@ -42,6 +42,8 @@ class Task:
         main: the protocol's main metric, which is stored.
         shown: the metric that the suite selects when reporting; the main one, where it names none.
         entries: the (split, subset) pairs to score, in order.
+        sequence: the pairs that share one random stream, in its order, whichever of them are scored
+            (`rng: sequence`); empty where every pair has its own.
         absent: pairs that mteb has and the data folder has not (coverage).
         languages: subset to languages ("eng-Latn").
         folder: the task folder the data come from, or None (mteb or the hub).
@@ -68,6 +70,7 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
     absent: tuple[Entry, ...] = ()
+    sequence: tuple[Entry, ...] = ()
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
@@ -90,13 +93,21 @@ class Task:
 
 
 def resolve(
-    definition: TaskDefinition, protocol: str, roots: Sequence[Path], known: Mapping[str, TaskInfo]
+    definition: TaskDefinition,
+    protocol: str,
+    roots: Sequence[Path],
+    known: Mapping[str, TaskInfo],
+    rng: Rng = "alone",
 ) -> Task:
     """Find a task's data and say how it is scored.
 
     Kind and main metric come from the definition, then the folder's manifest, then mteb.
 
+    Args:
+        rng: what the suite says, for a task whose scorer has a random stream and that says nothing itself.
+
     Raises:
+        ConfigError: the task asks for one random stream, and its scorer has none.
         UnknownNameError: no data folder, suite or mteb knows the task, or a name in it is unknown.
         DataError: the task cannot be scored, or its folder lacks what is required.
     """
@@ -150,6 +161,7 @@ def resolve(
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
     entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
+    sequence = _sequence(definition, chosen, entries, absent, info if same_kind else None, rng)
     told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
@@ -165,8 +177,9 @@ def resolve(
         main=main,
         shown=canonical(definition.main or main),
         protocol=protocol,
-        entries=entries,
+        entries=sequence or entries,
         absent=absent,
+        sequence=sequence,
         languages={subset: tuple(languages.get(subset, spoken)) for _, subset in entries},
         revision=folder.revision if folder else _revision(definition, info, members),
         settings=settings,
@@ -182,6 +195,38 @@ def resolve(
         else (definition.source.hub or "" if definition.source else ""),
         expect=definition.expect,
     )
+
+
+def _sequence(
+    definition: TaskDefinition,
+    chosen: Scorer,
+    entries: Sequence[Entry],
+    absent: Sequence[Entry],
+    info: TaskInfo | None,
+    rng: Rng,
+) -> tuple[Entry, ...]:
+    """The pairs in the order in which mteb's task object draws for them; empty where each draws alone.
+
+    Splits stand in the order asked for, within each the subsets in mteb's own order: its task objects keep
+    that order, whichever subsets are chosen.
+    """
+    if definition.rng == "sequence" and not chosen.stream:
+        raise ConfigError(
+            f"task {definition.name}: rng: sequence is for scorers with a random stream (bootstrap_kmeans, "
+            f"few_shot_knn); {chosen.name} has none"
+        )
+    if (definition.rng or rng) == "alone" or not chosen.stream:
+        return ()
+    if absent:
+        raise DataError(
+            f"task {definition.name}: rng: sequence needs the data of every entry, and "
+            f"{absent[0][0]}/{absent[0][1]} is not in the data folder ({len(absent)} are missing);\n"
+            "add them (harness prefetch), name fewer subsets, or say rng: alone"
+        )
+    splits = list(dict.fromkeys((*(definition.splits or ()), *(split for split, _ in entries))))
+    named = info.subsets if info else definition.subsets or ()
+    subsets = list(dict.fromkeys((*named, *(subset for _, subset in entries))))
+    return tuple(sorted(entries, key=lambda entry: (splits.index(entry[0]), subsets.index(entry[1]))))
 
 
 def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:

@@ -10,9 +10,11 @@ from harness.report.aggregate import SuiteTable, SuiteTask
 from harness.report.leaderboard import Leaderboard
 from harness.report.leaderboard import leaderboard as build
 from harness.store import Store
+from harness.streams import after
 
 if TYPE_CHECKING:
     from harness.suite import Suite
+    from harness.task import Task
 
 
 def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
@@ -26,7 +28,7 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     table = SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(SuiteTask(t.name, t.kind, t.type, t.entries, t.shown) for t in suite.tasks),
+        tasks=tuple(_task(task) for task in suite.tasks),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
@@ -37,3 +39,8 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
         models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
         failures=[failure for each in stores for failure in each.failures()],
     )
+
+
+def _task(task: Task) -> SuiteTask:
+    drawn = {entry: after(task, entry) for entry in task.sequence}
+    return SuiteTask(task.name, task.kind, task.type, task.entries, task.shown, drawn)

@@ -7,9 +7,10 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.errors import ConfigError
+from harness.streams import AFTER
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
@@ -24,6 +25,7 @@ class SuiteTask:
         type: mteb's word for the kind of task; scores are also averaged by it.
         entries: the (split, subset) pairs that a row must have, at least one.
         main: the metric to show; any one that the results hold, higher is better.
+        drawn: of entries that share one random stream, the digest of those in front (`harness.streams`).
     """
 
     name: str
@@ -31,6 +33,7 @@ class SuiteTask:
     type: str
     entries: tuple[Entry, ...]
     main: str
+    drawn: Mapping[Entry, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -147,12 +150,19 @@ def metric_value(result: Result, metric: str) -> float | None:
     return None if value is None else round(value, 6)
 
 
+def stream_of(result: Result) -> str:
+    """Digest of the entries whose draws came before the result's own; empty where it drew alone or first."""
+    settings = result.provenance.get("settings")
+    return str(settings.get(AFTER, "")) if isinstance(settings, Mapping) else ""
+
+
 Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, revision
 Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
 
 
 def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
     mains = {task.name: task.main for task in suite.tasks}
+    drawn = {(task.name, entry): found for task in suite.tasks for entry, found in task.drawn.items()}
     values: dict[Key, Found] = {}
     for result in results:
         if result.task not in mains:
@@ -165,8 +175,11 @@ def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -
             notes[f"of {result.task} without its metric {mains[result.task]}: left out"] += 1
             continue
         source = str(result.provenance.get("source", ""))
-        row = values.setdefault((result.model, result.variant, source, result.revision), {})
         entry = (result.task, (result.split, result.subset))
+        if not source and stream_of(result) != drawn.get(entry, ""):
+            notes[f"of {result.task} drawn by another choice of rng: left out"] += 1
+            continue
+        row = values.setdefault((result.model, result.variant, source, result.revision), {})
         if entry in row:
             notes["given twice: the first one counts"] += 1
         row.setdefault(entry, (value, result.revision))
