@@ -7,26 +7,27 @@ prompts, the data, how many documents are asked for.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextlib
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.data.examples import RankingExamples
 from harness.encoding import encoded_jobs
+from harness.engine.lists import FOLDER, Lists, read_lists, write_lists
 from harness.engine.vectors import open_vectors
 from harness.errors import HarnessError, StoreError
 from harness.first_stage import FirstStage
 from harness.jobs import Event, Job, first_job, with_candidates
 from harness.kinds import first_stage as search
-from harness.paths import cache_folder, write_atomic
+from harness.models.identity import fingerprint
+from harness.paths import cache_folder
 from harness.scoring import Encoded, Run, blaming, placed, vectors_of
 
 SCHEMA = 1
-Lists = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Shelf:
     def of(cls, first: FirstStage, cache: str | Path | None, no_cache: bool) -> Shelf:
         """The cache's, unless nothing may be kept or nothing tells whether the first stage changed."""
         keeps = not no_cache and first.card.fingerprint is not None
-        return cls(cache_folder(cache) / "candidates" if keeps else None)
+        return cls(cache_folder(cache) / FOLDER if keeps else None)
 
     def read(self, job: Job) -> tuple[Lists, str] | None:
         """The lists kept for a job and their SHA-256; None where there are none.
@@ -50,16 +51,12 @@ class Shelf:
         path = self._path(job)
         if path is None or not path.is_file():
             return None
-        try:
-            head, _, body = path.read_bytes().partition(b"\n")
-            facts = json.loads(head)
-            rows = [json.loads(line) for line in body.splitlines()]
-            lists = {row["query_id"]: row["corpus_ids"] for row in rows}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from error
-        digest = hashlib.sha256(body).hexdigest()
-        if facts != {**_ingredients(job), "sha256": digest}:
+        facts, lists, digest = read_lists(path)
+        facts.pop("model", None)
+        if facts != _ingredients(job):
             raise StoreError(f"{path} is damaged: it is not what its first line says")
+        with contextlib.suppress(OSError):
+            os.utime(path)  # when it was last used
         return lists, digest
 
     def write(self, job: Job, lists: Lists) -> str:
@@ -68,24 +65,13 @@ class Shelf:
         Raises:
             StoreError: the folder cannot be written.
         """
-        rows = ({"query_id": name, "corpus_ids": list(docs)} for name, docs in lists.items())
-        body = "".join(json.dumps(row) + "\n" for row in rows).encode()  # ASCII: any id survives
-        digest = hashlib.sha256(body).hexdigest()
-        path = self._path(job)
-        if path is not None:
-            head = json.dumps({**_ingredients(job), "sha256": digest}, sort_keys=True)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, head.encode() + b"\n" + body)
-            except OSError as error:
-                raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-        return digest
+        facts = {**_ingredients(job), "model": (job.first or {}).get("name")}
+        return write_lists(self._path(job), facts, lists)
 
     def _path(self, job: Job) -> Path | None:
         if self.folder is None:
             return None
-        key = json.dumps(_ingredients(job), sort_keys=True).encode()
-        return self.folder / f"{hashlib.sha256(key).hexdigest()}.jsonl"
+        return self.folder / f"{fingerprint(_ingredients(job))}.jsonl"
 
 
 def proposed(

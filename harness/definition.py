@@ -6,7 +6,7 @@ import re
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 Rng = Literal["alone", "sequence"]  # see `harness.streams`
 NAME = re.compile(r"[^/\\\x00-\x1f]{1,120}")
@@ -18,6 +18,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Splits(Strict):
+    """The splits of a protocol that chooses on one and scores on another; the test split alone is needed."""
+
+    test: str
+    dev: str | None = None
+    train: str | None = None
+
+
+_SPLITS = Annotated[
+    Annotated[list[str], Tag("list")] | Annotated[Splits, Tag("mapping")],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict | Splits) else "list"),
+]
+
+
 class Source(Strict):
     """Where a task's data come from: exactly one of `mteb`, `hub`, `folder`."""
 
@@ -26,12 +40,15 @@ class Source(Strict):
     folder: str | None = None
     revision: str | None = None
     config: str | None = None
+    subset: str | None = None
     configs: dict[Literal["corpus", "queries", "qrels", "candidates"], str] | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
         if sum(place is not None for place in (self.mteb, self.hub, self.folder)) != 1:
             raise ValueError("a source names exactly one of mteb, hub, folder")
+        if self.subset and not self.mteb:
+            raise ValueError("a subset is one of an mteb task; a hub data set has a config")
         if self.hub and not self.revision:
             raise ValueError("a hub source needs its revision, so that the data cannot change under a score")
         return self
@@ -44,7 +61,7 @@ class TaskDefinition(Strict):
     kind: str | None = None
     scorer: str | None = None
     source: Source | None = None
-    splits: list[str] | None = None
+    splits: _SPLITS | None = None
     subsets: list[str] | None = None
     document: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
@@ -52,6 +69,8 @@ class TaskDefinition(Strict):
     rng: Rng | None = None  # the suite's, where it is left out
     languages: list[str] = Field(default_factory=list)
     main: str | None = None
+    also: list[str] = Field(default_factory=list)  # metrics shown beside the main one, in no mean
+    column: str | None = None  # of the suite's table that the task counts in; default: its type
     members: list[str] = Field(default_factory=list)
     expect: dict[str, float] = Field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 HarnessError                 base: one to three lines for the user, exit code 2
 |-- UnknownNameError         a model, task, suite, split, subset, metric ... that nobody knows
 |-- DataError                task data that is missing, malformed or empty (file and line)
+|   `-- MissingSplitError    data without the split that was asked for
 |-- ModelError               weights, kind, prompts or output of a model
 |   `-- NonFiniteError       a model answered NaN or infinity (names the text)
 |-- StoreError               a results folder or cache that cannot be read or written
@@ -23,6 +24,10 @@ class HarnessError(Exception):
 
 class DataError(HarnessError):
     """Task data is missing, malformed or empty."""
+
+
+class MissingSplitError(DataError):
+    """Task data have no such split; who can do without it goes on."""
 
 
 class ModelError(HarnessError):

@@ -85,13 +85,20 @@ def load_first_stage(
     text: str,
     *,
     device: str | None = None,
+    dtype: str | None = None,
     catalog: str | Path | None = None,
     cache: str | Path | None = None,
     offline: bool = False,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
 ) -> FirstStage:
     """The first stage `NAME[-K]`: `bm25`, `bm25-50`, `intfloat/multilingual-e5-small-200`.
 
     What is a model's name or a folder as it stands is not taken apart.
+
+    Args:
+        device: nothing to a service, which is elsewhere.
+        dtype: of a network, where the name says none; nothing to other models.
 
     Raises:
         UnknownNameError: nobody knows the name.
@@ -99,10 +106,24 @@ def load_first_stage(
         ConfigError: it cannot be a first stage.
     """
     whole = text in models or Path(text).expanduser().is_dir()
-    whole = whole or load_catalog(Path(catalog).expanduser() if catalog else None).find(text) is not None
+    rows = load_catalog(catalog)
+    whole = whole or rows.find(text) is not None
     match = None if whole else _WITH_DEPTH.fullmatch(text)
     name, depth = (match[1], int(match[2])) if match else (text, DEPTH)
-    model = load_model(name, device=device, catalog=catalog, cache=cache, offline=offline)
+    reference = parse_reference(name)
+    row = rows.find(reference.name)
+    options: dict[str, Any] = {
+        "device": None if row is not None and row.adapter == "remote" else device,
+        "catalog": catalog,
+        "cache": cache,
+        "offline": offline,
+        "trust_remote_code": trust_remote_code,
+        "allow_pickle": allow_pickle,
+    }
+    model = load_model(name, **options)  # its card only: no weights yet
+    network = model.card.adapter.partition("@")[0] in ("dense", "jina_bert")
+    if dtype is not None and network and "dtype" not in parse_variant(reference.tokens):
+        model = load_model(name, dtype=dtype, **options)
     return FirstStage(model, depth)
 
 

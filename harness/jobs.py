@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.data.build import RANKING
-from harness.data.examples import Examples, RankingExamples, fingerprint
+from harness.data.examples import DevTest, Examples, RankingExamples, fingerprint
 from harness.data.load import load_examples
 from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
@@ -120,7 +120,8 @@ def applicable(task: Task, card: ModelCard, staged: bool = False) -> str:
     Args:
         staged: whether a first stage searches for it.
     """
-    if task.kind == "retrieval" and card.kind == "cross-encoder" and task.searched and not staged:
+    crossed = card.kind == "cross-encoder" and "cross-encoder" in task.scorer.models
+    if task.kind == "retrieval" and crossed and task.searched and not staged:
         return (
             f"{task.name} ({task.kind}) has no candidate lists: a cross-encoder reranks what a first stage "
             f"found; give one with --first-stage bm25 (or a bi-encoder), or name a reranking task"
@@ -165,7 +166,7 @@ def prepare(
 
 def remarks(job: Job) -> list[str]:
     """What a user should know of a job's data before believing its score."""
-    examples = job.examples
+    examples = job.examples.test if isinstance(job.examples, DevTest) else job.examples
     if not isinstance(examples, RankingExamples):
         return []
     corpus = positions(examples.doc_ids, {doc for own in examples.qrels.values() for doc in own})
@@ -249,8 +250,9 @@ def _texts(task: Task, examples: Examples, settings: Mapping[str, Any], card: Mo
 
 
 def _prompt(task: Task, card: ModelCard, name: str, role: Role) -> str:
-    kind = "retrieval" if name in task.roles else task.kind
-    return prompt_for(card.prompts, card.prompt_policy, kind, task.roles.get(name, role))
+    own = name.removeprefix("dev_")  # a dev split's texts are prompted as those of the test split
+    kind = "retrieval" if own in task.roles else task.kind
+    return prompt_for(card.prompts, card.prompt_policy, kind, task.roles.get(own, role))
 
 
 def _prompts(task: Task, card: ModelCard) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from harness.candidates import assumed
 from harness.engine.vectors import Keys, VectorStore, open_vectors, pair_keys, text_keys
 from harness.first_stage import FirstStage, staged
-from harness.jobs import Job, nobody, prepare, select
+from harness.jobs import Job, first_job, nobody, prepare, select
 from harness.models.rates import Counter, SecondsFrom, clock, counter
 from harness.suite import Suite
 from harness.types import Int64, Texts
@@ -38,6 +38,7 @@ class Cost:
             the bytes in UTF-8.
         seconds: time to encode them; None where nothing is known.
         seconds_from: "measured" in an earlier run, "estimated" from the size of the model, or None.
+        model: who is asked, where it is the first stage and not the model that is scored; else empty.
         charge: what a service takes for the tokens, in the currency of its catalog row; None where the model
             has no price.
     """
@@ -53,6 +54,7 @@ class Cost:
     seconds: float | None = 0.0
     seconds_from: SecondsFrom | None = None
     charge: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def plan_run(
     """What scoring would cost, job by job: texts, those the vector store lacks, their tokens, the time.
 
     Nothing is encoded and nothing is written. Texts that an earlier job already needs are not counted as
-    missing again. Where a first stage has not searched yet, other documents stand in for its candidates.
+    missing again. Where a first stage has not searched yet, other documents stand in for its candidates, and
+    what it would encode for its search comes first, with its name as the `model`.
     """
     card = staged(model.card, first_stage)
     jobs = [
@@ -89,8 +92,28 @@ def plan_run(
         if task.kind != "aggregate"
         for job in prepare(task, card, {}, offline=offline, first=first_stage)
     ]
-    if first_stage is not None:
-        jobs = [assumed(first_stage, job, cache, no_cache) if job.first else job for job in jobs]
+    if first_stage is None:
+        return _costs(model, jobs, cache, no_cache)
+    filled = [assumed(first_stage, job, cache, no_cache) if job.first else job for job in jobs]
+    waiting = [
+        _searching(job, first_stage)
+        for job, own in zip(jobs, filled, strict=True)
+        if own.first and own.candidates_sha256 is None and first_stage.card.kind == "bi-encoder"
+    ]
+    before = _costs(first_stage.model, waiting, cache, no_cache) if waiting else []
+    named = [(job, replace(cost, model=first_stage.card.name)) for job, cost in before]
+    return [*named, *_costs(model, filled, cache, no_cache)]
+
+
+def _searching(job: Job, first: FirstStage) -> Job:
+    own = first_job(job, first.card)
+    return replace(own, shown={name: part.items[0] for name, part in own.texts.items() if len(part)})
+
+
+def _costs(
+    model: Any, jobs: Sequence[Job], cache: str | Path | None, no_cache: bool
+) -> list[tuple[Job, Cost]]:
+    """What jobs ask of one model."""
     store = open_vectors(model.card, cache, no_cache, lambda line: None)
     needs = _needs(jobs, store)
     characters = sum(int(need.lengths.sum()) for need in needs)

@@ -113,6 +113,7 @@ def result(
         "normalized": card.normalized,
         "prompt_policy": card.prompt_policy,
         "notes": list(card.notes),
+        **({} if card.served is None else {"served_model": card.served}),
         "first_texts": dict(shown),
         "absent": [list(entry) for entry in task.absent],
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},

@@ -29,6 +29,8 @@ class Scorer:
         models: kinds of model it can score.
         protocols: those, beside mteb's, that score the kind this way unless a task names another scorer.
         defaults: settings and their default values; unknown settings are refused.
+        by_protocol: protocol to the defaults that are its own.
+        dev: whether it chooses on a dev split what it scores, so that its examples are `DevTest`.
         stream: whether mteb's task object draws from one random stream that runs on from entry to entry
             (`rng: sequence`).
     """
@@ -41,6 +43,8 @@ class Scorer:
     version: int = 1
     protocols: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    by_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dev: bool = False
     stream: bool = False
 
     def load(self) -> ModuleType:
@@ -55,6 +59,12 @@ _RANKING: dict[str, Any] = {
     "skip_first_result": False,
     "extra": (),  # max_over_subqueries, p_mrr, paired_accuracy, robustness_at_10, level_scores, recall_cap
 }
+
+# JMTEB's own evaluators. `upstream`: its slips included, so that figures compare with published ones.
+_JMTEB: dict[str, Any] = {"protocols": ("jmteb-1.3.3", "jmteb"), "dev": True}
+_SLIPS: dict[str, Any] = {
+    **_JMTEB, "defaults": {"upstream": False}, "by_protocol": {"jmteb-1.3.3": {"upstream": True}},
+}  # fmt: skip
 
 _TABLE = (
     Scorer("sts", "correlation", "harness.kinds.sts", "cosine_spearman", BI_CROSS),
@@ -94,6 +104,18 @@ _TABLE = (
     ),
     Scorer("bitext", "nearest", "harness.kinds.bitext", "f1", BI),
     Scorer("triplet", "negation", "harness.kinds.triplet", "anchor_score", BI_CROSS),
+    Scorer("sts", "dev_selected", "harness.kinds.jmteb_sts", "spearman", BI, **_SLIPS),
+    Scorer("pair_classification", "dev_selected", "harness.kinds.jmteb_pairs", "binary_f1", BI, **_SLIPS),
+    Scorer(
+        "classification", "full_train_dev_selected", "harness.kinds.jmteb_classification", "macro_f1", BI,
+        **_JMTEB,
+    ),
+    Scorer(
+        "clustering", "dev_selected", "harness.kinds.jmteb_clustering", "v_measure", BI,
+        defaults={"seed": 42}, **_JMTEB,
+    ),
+    Scorer("retrieval", "jmteb", "harness.kinds.jmteb_retrieval", "ndcg_at_10", BI, **_SLIPS),
+    Scorer("reranking", "jmteb", "harness.kinds.jmteb_reranking", "ndcg_at_10", BI, **_SLIPS),
     Scorer("aggregate", "mean_of_members", "harness.kinds.aggregate", "ndcg_at_10", ALL),
 )  # fmt: skip
 

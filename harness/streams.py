@@ -18,6 +18,7 @@ from typing import Any
 from harness.data.examples import Examples
 from harness.entries import Entry
 from harness.task import Task
+from harness.types import Result
 
 # Settings of a stored score that name its stream; scores without them drew alone.
 RNG, AFTER, STATE = "rng", "rng_after", "rng_state"
@@ -70,6 +71,12 @@ def after(task: Task, entry: Entry) -> str:
     """Digest of the entries that draw before this one; empty where it draws alone or first."""
     at = task.sequence.index(entry) if entry in task.sequence else 0
     return _digest(task.sequence[:at]) if at else ""
+
+
+def stream_of(result: Result) -> str:
+    """What `after` said of a stored result when it was scored; empty where it drew alone or first."""
+    settings = result.provenance.get("settings")
+    return str(settings.get(AFTER, "")) if isinstance(settings, Mapping) else ""
 
 
 def _digest(value: Any) -> str:

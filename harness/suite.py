@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.data.mteb_catalog import catalog
+from harness.data.mteb_catalog import benchmark, benchmarks, catalog
 from harness.definition import NAME, Rng, Strict, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
@@ -17,6 +17,7 @@ from harness.scorers import PROTOCOLS
 from harness.task import Task, resolve, task_names
 from harness.yamlfile import load_yaml
 
+MTEB = "mteb:"  # in front of the name of any benchmark of mteb
 Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"]
 
 
@@ -28,33 +29,49 @@ class Aggregate(Strict):
 
 
 class SuiteFile(Strict):
-    """`tasks/<suite>.yaml`."""
+    """`tasks/<suite>.yaml`: tasks written out, or a benchmark of mteb and what is different here.
+
+    With a `benchmark`, its tasks, splits and subsets are mteb's; `tasks` may only say more of some of them.
+    `size` is the number of tasks the suite was written for: mteb must still have as many.
+    """
 
     suite: str
     title: str
     protocol: Protocol = "mteb"
     rng: Rng = "alone"
+    benchmark: str | None = None
+    size: int | None = None
     aggregate: Aggregate = Aggregate()
-    tasks: Annotated[list[TaskDefinition], Field(min_length=1)]
+    tasks: list[TaskDefinition] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _names_differ(self) -> SuiteFile:
+    def _sound(self) -> SuiteFile:
         names = [task.name for task in self.tasks]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"task {name!r} stands twice")
+        if not names and self.benchmark is None:
+            raise ValueError("a suite needs tasks or a benchmark")
+        if self.benchmark is None and self.size not in (None, len(names)):
+            raise ValueError(f"size says {self.size}, and there are {len(names)} tasks")
         return self
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Named tasks and the way their scores become means."""
+    """Named tasks and the way their scores become means.
+
+    Attributes:
+        named: the tasks were named one by one: each must apply to the model.
+        left_out: tasks of the benchmark that are not scored here, and why: its means are over the others.
+    """
 
     name: str
     title: str
     tasks: tuple[Task, ...]
     aggregate: Aggregate = field(default_factory=Aggregate)
-    named: bool = False  # tasks named one by one: each must apply to the model
+    named: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def suite_names() -> list[str]:
@@ -62,13 +79,62 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in tasks_folder().glob("*.yaml"))
 
 
-def read_suite(name: str) -> SuiteFile:
-    """A suite's definition, by name or by the path of a YAML file. Raises UnknownNameError, ConfigError."""
+def read_suite(name: str, cache: str | Path | None = None) -> SuiteFile:
+    """A suite's definition: a shipped one, a YAML file, or `mteb:NAME` for a benchmark of mteb.
+
+    Raises UnknownNameError, ConfigError.
+    """
+    if name.startswith(MTEB):
+        own = benchmark(name.removeprefix(MTEB), cache_folder(cache))
+        by_types = "mean_task_type" in own.means and "mean_task" not in own.means
+        average = Aggregate(average="types" if by_types else "tasks")
+        return SuiteFile(suite=MTEB + own.name, title=own.name, benchmark=own.name, aggregate=average)
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return load_yaml(Path(name), SuiteFile)
     if name not in suite_names():
-        raise UnknownNameError("suite", name, suite_names(), "harness suites lists them")
+        known = [*suite_names(), *(MTEB + own for own in benchmarks(cache_folder(cache)))]
+        hint = "harness suites lists them; mteb:NAME is a benchmark of mteb"
+        raise UnknownNameError("suite", name, known, hint)
     return load_yaml(tasks_folder() / f"{name}.yaml", SuiteFile)
+
+
+def definitions(
+    suite: SuiteFile, cache: str | Path | None = None
+) -> tuple[list[TaskDefinition], dict[str, str]]:
+    """The tasks of a suite, those of a benchmark looked up, and those left out with the reason.
+
+    Raises:
+        UnknownNameError: mteb has no such benchmark, or the benchmark no such task.
+        ConfigError: mteb's benchmark is not the one that the suite was written for, or has no text task.
+    """
+    if suite.benchmark is None:
+        return list(suite.tasks), {}
+    own, known = benchmark(suite.benchmark, cache_folder(cache)), catalog(cache_folder(cache))
+    if suite.size not in (None, len(own.splits)):
+        raise ConfigError(
+            f"suite {suite.suite} is of the {suite.size} tasks of {own.name}, which has {len(own.splits)} in "
+            f"the mteb installed\ninstall the mteb of constraints.txt, or take --suite '{MTEB}{own.name}'"
+        )
+    more = {task.name: task for task in suite.tasks}
+    for name in more.keys() - own.splits.keys():
+        raise UnknownNameError(f"task of {own.name}", name, own.splits)
+    refused = {n: known[n].refused if n in known else "mteb does not describe it" for n in own.splits}
+    left_out = {name: why for name, why in refused.items() if why}
+    if len(left_out) == len(own.splits):
+        raise ConfigError(f"{own.name} has no task that is scored here: {next(iter(left_out.values()))}")
+    found = [
+        TaskDefinition.model_validate(
+            {
+                "name": name,
+                "splits": splits,
+                "subsets": own.subsets[name],
+                **(more[name].model_dump(exclude_unset=True) if name in more else {}),
+            }
+        )
+        for name, splits in own.splits.items()
+        if name not in left_out
+    ]
+    return found, left_out
 
 
 def load_suite(
@@ -83,7 +149,7 @@ def load_suite(
     """A suite with every task resolved.
 
     Args:
-        name: a shipped suite, or the path of a YAML file.
+        name: a shipped suite, the path of a YAML file, or `mteb:` and the name of a benchmark of mteb.
         protocol: overrides the suite's.
         subsets, splits: only these (each must exist in at least one task).
         data: folders looked in first; default HARNESS_DATA.
@@ -91,11 +157,12 @@ def load_suite(
     Raises:
         HarnessError: everything that cannot be resolved, all at once, one line each.
     """
-    definition = read_suite(name)
-    tasks = _resolve_all(
-        definition.tasks, protocol or definition.protocol, subsets, splits, data, cache, definition.rng
-    )
-    return Suite(definition.suite, definition.title, tasks, definition.aggregate)
+    definition = read_suite(name, cache)
+    chosen, left_out = definitions(definition, cache)
+    wanted = protocol or definition.protocol
+    tasks = _resolve_all(chosen, wanted, subsets, splits, data, cache, definition.rng)
+    counted = f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)" if left_out else ""
+    return Suite(definition.suite, definition.title + counted, tasks, definition.aggregate, left_out=left_out)
 
 
 def load_task(
@@ -110,7 +177,7 @@ def load_task(
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ConfigError(f"task {repeated[0]!r} is named twice")
-    shipped = _shipped()
+    shipped = _shipped(protocol)
     for name in names:
         if not NAME.fullmatch(name):
             raise UnknownNameError(
@@ -124,17 +191,22 @@ def load_task(
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
     """Every task that can be named: shipped, in the data folders, and of mteb."""
     roots = data_folders(None if data is None else [Path(d) for d in data])
-    return sorted(task_names(catalog(cache_folder(cache)), roots) | set(_shipped()))
+    return sorted(task_names(catalog(cache_folder(cache)), roots) | set(_shipped("mteb")))
 
 
-def _shipped() -> dict[str, TaskDefinition]:
-    """Tasks defined in full by the shipped suites (those that bring their own data folder)."""
+def _shipped(protocol: str) -> dict[str, TaskDefinition]:
+    """Tasks that the shipped suites define in full: with data of their own, or for such a protocol."""
     return {
         task.name: task
-        for name in suite_names()
-        for task in read_suite(name).tasks
-        if task.source is not None and task.source.folder is not None
+        for suite in map(read_suite, suite_names())
+        for task in suite.tasks
+        if task.source is not None and (task.source.folder is not None or _related(suite.protocol, protocol))
     }
+
+
+def _related(protocol: str, other: str) -> bool:
+    """Whether two protocols are editions of one ("jmteb-1.3.3", "jmteb"): they have the same tasks."""
+    return protocol.partition("-")[0] == other.partition("-")[0]
 
 
 def _resolve_all(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import layout
+from harness.data.build import RANKING
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Rng, Source, TaskDefinition
-from harness.entries import Entry, entries_of
-from harness.errors import ConfigError, DataError, UnknownNameError
+from harness.definition import Rng, Source, Splits, TaskDefinition
+from harness.entries import Entry, dev_split, entries_of, named_splits, sequence_of, tested_splits
+from harness.errors import DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
@@ -41,6 +42,8 @@ class Task:
         type: mteb's word for the kind ("STS", "PairClassification" ...), for tables and cards.
         main: the protocol's main metric, which is stored.
         shown: the metric that the suite selects when reporting; the main one, where it names none.
+        also: metrics shown beside it.
+        column: of the suite's table that the task counts in.
         entries: the (split, subset) pairs to score, in order.
         sequence: the pairs that share one random stream, in its order, whichever of them are scored
             (`rng: sequence`); empty where every pair has its own.
@@ -49,6 +52,7 @@ class Task:
         folder: the task folder the data come from, or None (mteb or the hub).
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
+        dev_split: where a scorer that chooses on a dev split does so; else empty.
         members: the tasks whose mean an aggregate is.
     """
 
@@ -66,6 +70,7 @@ class Task:
     folder: layout.Folder | None = None
     source: Source | None = None
     train_split: str = "train"
+    dev_split: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     document: str | None = None
@@ -74,6 +79,8 @@ class Task:
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    column: str = ""
 
     @property
     def listed(self) -> bool:
@@ -134,6 +141,13 @@ def resolve(
     from_mteb = (
         folder is None and not (definition.source and definition.source.hub) and not definition.members
     )
+    if from_mteb and definition.source and definition.source.subset:
+        definition = definition.model_copy(update={"subsets": [definition.source.subset]})
+    chooses = kind in KINDS and scorer(kind, definition.scorer, protocol).dev
+    if from_mteb and info is not None and chooses and kind in RANKING:
+        # mteb's own loading knows evaluation splits alone; its copies on the hub have the others too
+        hub = Source(hub=info.path, revision=info.revision)
+        definition, from_mteb = definition.model_copy(update={"source": hub}), False
     if from_mteb and (definition.document or definition.columns):
         raise DataError(
             f"task {name}: document and columns are for folders and hub data sets, not for mteb's own"
@@ -151,29 +165,35 @@ def resolve(
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
         raise DataError(f"task {name}: kind aggregate and members go together, and only together")
-    wanted = definition.splits or (info.splits if info is not None else None)
+    wanted = named_splits(definition) or (info.splits if info is not None else None)
     members = tuple(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
     chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
-    settings = _settings(chosen, info if same_kind else None, definition)
+    settings = _settings(chosen, info if same_kind else None, definition, protocol)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
-    sequence = _sequence(definition, chosen, entries, absent, info if same_kind else None, rng)
+    if isinstance(definition.splits, Splits) and definition.splits.train:
+        train_split = definition.splits.train
+    tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
+    entries, absent = entries_of(
+        definition, info if same_kind else None, folder, kind, train_split, settings, tested
+    )
+    sequence = sequence_of(definition, chosen, entries, absent, info if same_kind else None, rng)
     told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
-    for metric in (main, definition.main or main):
+    for metric in (main, definition.main or main, *definition.also):
         family(metric)  # a metric that nobody computes is found before anything is
     languages = dict(info.subsets) if info else {}
     spoken = tuple(definition.languages) or tuple(manifest.get("languages", ()))
+    type_ = info.type if info and same_kind else TYPES[kind]
     return Task(
         name=name,
         kind=kind,
         scorer=chosen,
-        type=info.type if info and same_kind else TYPES[kind],
+        type=type_,
         main=main,
         shown=canonical(definition.main or main),
         protocol=protocol,
@@ -186,6 +206,7 @@ def resolve(
         folder=folder,
         source=definition.source or Source(mteb=source_name) if folder is None else None,
         train_split=train_split,
+        dev_split=dev_split(definition, folder, kind, entries) if chosen.dev else "",
         roles=info.roles if info and same_kind else {},
         columns=definition.columns,
         document=definition.document,
@@ -194,39 +215,9 @@ def resolve(
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
         expect=definition.expect,
+        also=tuple(map(canonical, definition.also)),
+        column=definition.column or type_,
     )
-
-
-def _sequence(
-    definition: TaskDefinition,
-    chosen: Scorer,
-    entries: Sequence[Entry],
-    absent: Sequence[Entry],
-    info: TaskInfo | None,
-    rng: Rng,
-) -> tuple[Entry, ...]:
-    """The pairs in the order in which mteb's task object draws for them; empty where each draws alone.
-
-    Splits stand in the order asked for, within each the subsets in mteb's own order: its task objects keep
-    that order, whichever subsets are chosen.
-    """
-    if definition.rng == "sequence" and not chosen.stream:
-        raise ConfigError(
-            f"task {definition.name}: rng: sequence is for scorers with a random stream (bootstrap_kmeans, "
-            f"few_shot_knn); {chosen.name} has none"
-        )
-    if (definition.rng or rng) == "alone" or not chosen.stream:
-        return ()
-    if absent:
-        raise DataError(
-            f"task {definition.name}: rng: sequence needs the data of every entry, and "
-            f"{absent[0][0]}/{absent[0][1]} is not in the data folder ({len(absent)} are missing);\n"
-            "add them (harness prefetch), name fewer subsets, or say rng: alone"
-        )
-    splits = list(dict.fromkeys((*(definition.splits or ()), *(split for split, _ in entries))))
-    named = info.subsets if info else definition.subsets or ()
-    subsets = list(dict.fromkeys((*named, *(subset for _, subset in entries))))
-    return tuple(sorted(entries, key=lambda entry: (splits.index(entry[0]), subsets.index(entry[1]))))
 
 
 def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
@@ -257,11 +248,13 @@ def _scorer(
     return own
 
 
-def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:
+def _settings(
+    chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition, protocol: str
+) -> dict[str, Any]:
     unknown = set(definition.settings) - set(chosen.defaults)
     if unknown:
         raise UnknownNameError(f"setting of {chosen.kind} ({definition.name})", min(unknown), chosen.defaults)
-    settings = dict(chosen.defaults)
+    settings = {**chosen.defaults, **chosen.by_protocol.get(protocol, {})}
     if info is not None and info.scorer == chosen.name:
         settings |= info.settings
     elif chosen.name == "bootstrap_kmeans":

@@ -16,7 +16,7 @@ from harness.first_stage import FirstStage, load_first_stage, split_first
 from harness.jobs import Event
 from harness.models import load_model
 from harness.models.base import ModelCard
-from harness.plan import plan_run
+from harness.plan import plan_run, total
 from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_task
@@ -337,3 +337,50 @@ def test_the_plan_counts_pairs_without_a_search(tmp_path: Path, data: Path) -> N
     (known, cost), _ = plan_run(Known(), suite, **options)
     assert (cost.texts, cost.missing, first.searched) == (24, 0, 6)
     assert known.candidates_sha256
+
+
+def test_the_plan_counts_what_a_bi_encoder_encodes_for_its_search(tmp_path: Path, data: Path) -> None:
+    first = FirstStage(Toy(prompts={"query": "find: "}), 4)
+    suite = load_task("Find", "Rank", data=[data], cache=tmp_path)
+    options = {"cache": tmp_path / "cache", "first_stage": first}
+    (search, before), (_, pairs), (_, rank) = plan_run(Known(), suite, **options)
+    assert (before.model, before.texts, before.missing) == ("test/toy", 12, 12)
+    assert search.shown["queries"].startswith("find: ")
+    assert (pairs.model, pairs.texts, rank.texts) == ("", 24, 6)
+    assert total([before, pairs, rank]).missing == 12 + pairs.missing + rank.missing
+    assert not (tmp_path / "cache").exists()
+    list(evaluate(Known(), suite, **options))
+    assert [cost.model for _, cost in plan_run(Known(), suite, **options)] == ["", ""], "its lists are kept"
+    deeper = {**options, "first_stage": FirstStage(first.model, 5)}
+    (_, before), *_ = plan_run(Known(), suite, **deeper)
+    assert (before.texts, before.cached, before.missing) == (12, 12, 0)
+
+
+def test_options_reach_a_first_stage_that_can_take_them(bi: Path, tmp_path: Path) -> None:
+    def loaded(name: str, **options: Any) -> ModelCard:
+        return load_first_stage(
+            name, cache=tmp_path, **{"dtype": "bfloat16", "device": "cpu", **options}
+        ).card
+
+    assert (loaded(str(bi)).dtype, loaded(str(bi)).variant) == ("bfloat16", ("bf16",))
+    assert loaded(f"{bi}+fp16-20").dtype == "float16", "the name's own"
+    assert loaded(str(bi), dtype="float32").variant == ()
+    assert loaded("bm25-7").name == "harness/bm25"
+    assert loaded("char-ngram").dtype == "float32"
+    folder = tiny.copied(bi, tmp_path / "pickled")
+    import torch
+
+    torch.save(tiny.tensors(folder), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="--allow-pickle"):
+        loaded(str(folder))
+    assert loaded(str(folder), allow_pickle=True).kind == "bi-encoder"
+    with pytest.raises(ConfigError, match=r"pinned revision: some/model@"):
+        loaded("some/model", trust_remote_code=True, offline=True)
+    rows = tmp_path / "models.yaml"
+    row = {
+        "display": "me/served", "kind": "bi-encoder", "adapter": "remote",
+        "base_url": "http://localhost:1/v1", "api_model": "served",
+    }  # fmt: skip
+    rows.write_text(json.dumps({"models": {"served": row}}))
+    assert loaded("served-5", catalog=rows).device == "service"

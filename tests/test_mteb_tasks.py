@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data.mteb_catalog import TaskInfo, _info, catalog, read_mteb
+from harness.data.mteb_catalog import TaskInfo, _info, benchmarks, catalog, read_benchmarks, read_mteb
 from harness.data.mteb_source import examples, load_task
 from harness.errors import DataError
 from harness.paths import cache_folder
@@ -90,6 +90,7 @@ def test_every_metric_of_every_text_mock(name: str, subset: str, similarity: str
 
 def test_the_table_in_the_cache_is_the_table_of_mteb() -> None:
     assert dict(catalog(cache_folder())) == read_mteb()
+    assert dict(benchmarks(cache_folder())) == read_benchmarks()
 
 
 def test_every_text_task_of_mteb_has_a_scorer_that_knows_its_settings() -> None:

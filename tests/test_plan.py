@@ -164,7 +164,7 @@ def test_the_command_shows_it(tmp_path: Path, data: Path, bi: Path) -> None:
     one, two = json.loads(harness(*arguments, "--dry-run", "--json").out)
     assert set(one) == {
         "task", "split", "subset", "texts", "distinct", "shared", "cached", "missing", "missing_characters",
-        "tokens", "tokens_from", "seconds", "seconds_from", "charge", "first_texts",
+        "tokens", "tokens_from", "seconds", "seconds_from", "charge", "model", "first_texts",
     }  # fmt: skip
     assert (one["task"], one["missing"], one["tokens_from"], one["seconds_from"]) == (
         "One", 24, "tokenizer", "measured",

@@ -15,6 +15,7 @@ from harness.cli import common
 from harness.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
+    from harness.engine.lists import KeptLists
     from harness.engine.upkeep import Health, Namespace, Pruned
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -24,7 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say wha
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    verbs = typer.Typer(help="The store of vectors and pair scores.", no_args_is_help=True)
+    verbs = typer.Typer(help="The store of vectors, pair scores and candidate lists.", no_args_is_help=True)
     verbs.command("list")(list_)
     verbs.command("verify")(verify)
     verbs.command("prune")(prune)
@@ -32,12 +33,13 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(cache: common.Cache = None, json: common.Json = False) -> None:
-    """List what the cache holds: one line a model fingerprint."""
+    """List what the cache holds: one line a model fingerprint (candidates: of a first stage)."""
+    from harness.engine import lists
     from harness.engine.upkeep import inventory
     from harness.paths import cache_folder
 
     root = cache_folder(cache)
-    rows = inventory(root)
+    rows = inventory(root) + lists.inventory(root)
     if json:
         common.answer_json({"cache": str(root), "namespaces": rows})
         return
@@ -45,7 +47,7 @@ def list_(cache: common.Cache = None, json: common.Json = False) -> None:
     if rows:
         headers = ["kind", "fingerprint", "model", "shards", "size", "leftovers", "last used"]
         cells = [
-            [r["kind"], r["fingerprint"][:16], r["model"] or "-", str(r["shards"]), _size(r["bytes"]),
+            [r["kind"], r["fingerprint"][:16] or "-", r["model"] or "-", str(r["shards"]), _size(r["bytes"]),
              _size(r["leftover_bytes"]) if r["leftover_bytes"] else "-", _day(r["used"])]
             for r in rows
         ]  # fmt: skip
@@ -54,25 +56,26 @@ def list_(cache: common.Cache = None, json: common.Json = False) -> None:
 
 def verify(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set bad shards aside; their texts are embedded again.")
+        bool, typer.Option("--repair", help="Set bad files aside; what they held is made again.")
     ] = False,
     cache: common.Cache = None,
     json: common.Json = False,
 ) -> None:
     """Read everything the cache holds and check it against its checksums; exit code 1 if any is bad."""
-    from harness.engine import upkeep
+    from harness.engine import lists, upkeep
     from harness.paths import cache_folder
 
     root = cache_folder(cache)
     with _Bar() as bar:
         health = upkeep.verify(root, repair=repair, progress=bar)
+    lists.verify(root, health, repair=repair)
     if json:
         common.answer_json(_health(root, health))
     else:
         _tell_health(root, health)
     if health.damaged:
         if not repair:
-            common.say("nothing was changed; --repair sets bad shards aside")
+            common.say("nothing was changed; --repair sets bad files aside")
         raise typer.Exit(1)
 
 
@@ -89,19 +92,24 @@ def prune(
     cache: common.Cache = None,
     json: common.Json = False,
 ) -> None:
-    """Remove the namespaces chosen; without a choice only leftovers of killed runs and damaged shards.
+    """Remove the namespaces chosen; without a choice only leftovers of killed runs and damaged files.
 
-    Several choices narrow each other. A namespace that a running evaluation uses stays (exit code 1).
+    The candidate lists of a first stage are a namespace, too. Several choices narrow each other. A
+    namespace that a running evaluation uses stays (exit code 1).
     """
-    from harness.engine import upkeep
+    from harness.engine import lists, upkeep
     from harness.paths import cache_folder
 
     root = cache_folder(cache)
-    chosen = _chosen(upkeep.namespaces(root), model, fingerprint, older_than, everything)
+    spaces = upkeep.namespaces(root)
+    chosen = _chosen([*spaces, *lists.kept_lists(root)], model, fingerprint, older_than, everything)
     if chosen is None:
-        pruned = upkeep.leftovers(upkeep.namespaces(root), dry_run=dry_run)
+        pruned = upkeep.leftovers(spaces, dry_run=dry_run)
+        lists.prune(None, root, pruned, dry_run=dry_run)
     else:
-        pruned = upkeep.prune(chosen, dry_run=dry_run)
+        pruned = upkeep.prune([s for s in chosen if isinstance(s, upkeep.Namespace)], dry_run=dry_run)
+        kept = [s for s in chosen if isinstance(s, lists.KeptLists)]
+        lists.prune(kept, root, pruned, dry_run=dry_run)
     if json:
         common.answer_json(_pruned(root, pruned, dry_run))
     else:
@@ -111,12 +119,12 @@ def prune(
 
 
 def _chosen(
-    spaces: list[Namespace],
+    spaces: list[Namespace | KeptLists],
     model: str | None,
     fingerprint: str | None,
     older_than: str | None,
     everything: bool,
-) -> list[Namespace] | None:
+) -> list[Namespace | KeptLists] | None:
     """The namespaces that every given choice names; None where nothing was chosen."""
     before = _before(older_than)
     if everything and (model is not None or fingerprint is not None or before is not None):
@@ -131,7 +139,7 @@ def _chosen(
         if not chosen:
             raise UnknownNameError("model in this cache", model, {s.model for s in spaces if s.model})
     if fingerprint is not None:
-        known = [s.fingerprint for s in spaces]
+        known = [s.fingerprint for s in spaces if s.fingerprint]
         if not any(name.startswith(fingerprint) for name in known):
             raise UnknownNameError("fingerprint in this cache", fingerprint, known)
         chosen = [s for s in chosen if s.fingerprint.startswith(fingerprint)]
@@ -172,7 +180,7 @@ def _tell_health(root: Path, health: Health) -> None:
         common.answer(f"note: {path.relative_to(root)}: {count} keys stand more than once; none is wrong")
     for path in health.foreign:
         common.answer(f"note: {path.relative_to(root)}: not the cache's, left alone")
-    common.answer(f"{health.shards} shards, {_size(health.bytes)}: {len(health.damaged)} damaged")
+    common.answer(f"{health.shards} shards and lists, {_size(health.bytes)}: {len(health.damaged)} damaged")
 
 
 def _pruned(root: Path, pruned: Pruned, dry_run: bool) -> dict[str, object]:

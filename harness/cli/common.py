@@ -37,14 +37,18 @@ Model = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path."),
 ]
-Suite = Annotated[str | None, typer.Option(help="A suite (harness suites lists them) or a YAML file.")]
+Suite = Annotated[
+    str | None, typer.Option(help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.")
+]
 Task = Annotated[list[str] | None, typer.Option(help="A task; repeatable.")]
 Subset = Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")]
 Split = Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")]
 Protocol = Annotated[str | None, typer.Option(help="Override the suite's protocol.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")]
 Dtype = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
-Dim = Annotated[int | None, typer.Option(min=1, help="First components kept of a vector.")]
+Dim = Annotated[
+    int | None, typer.Option(min=1, help="First components kept of a vector; unit length stays unit length.")
+]
 Quant = Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")]
 Prompts = Annotated[str | None, typer.Option(help="card (default), mteb or none.")]
 BatchTokens = Annotated[

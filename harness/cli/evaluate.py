@@ -94,6 +94,8 @@ def eval_(
     )
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
     chosen = chosen_tasks(suite or scorer.card.default_suite or "smoke", task, protocol, narrow)
+    for left_out, why in chosen.left_out.items() if not quiet else ():
+        common.say(f"left out: {left_out} ({why})")
     if dry_run:
         _show_plan(scorer, chosen, {n: value for n, value in options.items() if n != "memory"}, json)
         return
@@ -137,8 +139,8 @@ def opened(
         raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
     scorer = load_model(bare, **options)
     if chosen := named or first_stage:
-        where = {name: options[name] for name in ("device", "catalog", "cache", "offline")}
-        told["first_stage"] = load_first_stage(chosen, **where)
+        shared = ("device", "dtype", "catalog", "cache", "offline", "trust_remote_code", "allow_pickle")
+        told["first_stage"] = load_first_stage(chosen, **{name: options[name] for name in shared})
         staged(scorer.card, told["first_stage"])  # refuses what searches by itself before data are read
     return scorer, told
 
@@ -189,6 +191,7 @@ def _as_json(result: Any) -> dict[str, Any]:
         "main_score": result.main_score,
         "metrics": dict(result.metrics),
         "undefined": dict(result.undefined),
+        **({"chosen_on_dev": chosen} if (chosen := result.details.get("chosen_on_dev")) else {}),
         "reused": result.reused,
         "seconds": result.provenance.get("seconds"),
     }
@@ -210,9 +213,11 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
         common.answer_json([_plan_as_json(job, cost) for job, cost in planned])
         return
     whole = total([cost for _, cost in planned])
-    rows = [[job.task.name, job.split, job.subset, *_counted(cost)] for job, cost in planned]
+    rows = [[_who(job, cost), job.split, job.subset, *_counted(cost)] for job, cost in planned]
     rows.append(["total", "", "", *_counted(whole)])
-    what = "pairs" if scorer.card.kind == "cross-encoder" else "texts"
+    pairs = scorer.card.kind == "cross-encoder"
+    mixed = any(cost.model for _, cost in planned)
+    what = "texts, pairs" if mixed else "pairs" if pairs else "texts"
     headers = ["task", "split", "subset", what, "distinct", "cached", "to encode", "tokens", "time"]
     common.answer(common.table(headers, rows))
     for line in (*_unsearched(planned), *_plan_in_words(whole), *_first_texts(planned)):
@@ -225,8 +230,10 @@ def _unsearched(planned: Sequence[Any]) -> Iterator[str]:
     if waiting:
         names = ", ".join(dict.fromkeys(job.task.name for job in waiting))
         yield f"the first stage has not searched yet: the pairs of {names} are estimated"
-    if any(job.first["prompts"] for job in waiting):  # a bi-encoder
-        yield "what the first stage encodes for its search is not counted"
+
+
+def _who(job: Any, cost: Any) -> str:
+    return f"{job.task.name}, first stage {cost.model}" if cost.model else str(job.task.name)
 
 
 def _plan_as_json(job: Any, cost: Any) -> dict[str, Any]:
@@ -267,6 +274,6 @@ def _plan_in_words(whole: Any) -> Iterator[str]:
 
 
 def _first_texts(planned: Sequence[Any]) -> Iterator[str]:
-    for job, _ in planned:
+    for job, cost in planned:
         for role, text in job.shown.items():
-            yield f"{job.task.name} {job.split}/{job.subset} {role}: {text[:100]!r}"
+            yield f"{_who(job, cost)} {job.split}/{job.subset} {role}: {text[:100]!r}"

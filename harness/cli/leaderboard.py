@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, mteb:BENCHMARK or a YAML file.")],
     results: Annotated[
         list[Path] | None, typer.Option("--results", help="Folder of results; repeatable.")
     ] = None,
@@ -47,7 +48,8 @@ def leaderboard(
     if board.frame.empty:
         places = ", ".join(str(store.root) for store in stores)
         raise StoreError(
-            f"no results of {suite} in {places}\nmake some with: harness eval MODEL --suite {suite}"
+            f"no results of {suite} in {places}\n"
+            f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
     text = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}[format]()
     if output is None:

@@ -9,6 +9,8 @@ import typer
 
 from harness.cli import common
 
+_YAML = (".yaml", ".yml")
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
@@ -35,9 +37,9 @@ def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
     common.answer(common.table(["name", "kind", "languages", "licence", "hub id"], cells))
 
 
-def suites(json: common.Json = False) -> None:
-    """List the suites."""
-    from harness.suite import read_suite, suite_names
+def suites(json: common.Json = False, cache: common.Cache = None) -> None:
+    """List the suites. Beside them, mteb:NAME is any benchmark of mteb: --suite "mteb:MTEB(fra, v1)"."""
+    from harness.suite import definitions, read_suite, suite_names
 
     found = [read_suite(name) for name in suite_names()]
     if json:
@@ -47,13 +49,15 @@ def suites(json: common.Json = False) -> None:
                     "name": s.suite,
                     "title": s.title,
                     "protocol": s.protocol,
-                    "tasks": [t.name for t in s.tasks],
+                    "benchmark": s.benchmark,
+                    "average": s.aggregate.average,
+                    "tasks": [t.name for t in definitions(s, cache)[0]],
                 }
                 for s in found
             ]
         )
         return
-    rows = [[s.suite, str(len(s.tasks)), s.protocol, s.title] for s in found]
+    rows = [[s.suite, str(s.size or len(s.tasks)), s.protocol, s.title] for s in found]
     common.answer(common.table(["suite", "tasks", "protocol", "title"], rows))
 
 
@@ -102,20 +106,38 @@ def show(
     data: common.Data = None,
     cache: common.Cache = None,
     catalog: common.Catalog = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Of a suite: tokens a second, to estimate the time.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of a suite: take this model's last measured rate and max length.")
+    ] = None,
     json: common.Json = False,
 ) -> None:
-    """Everything known about one model, suite or task."""
-    from harness.errors import UnknownNameError
+    """Everything known about one model, suite or task.
+
+    A suite comes with what mteb's statistics say of its size, and a guess of the time at a rate:
+
+      harness show cmteb --rate 20000
+
+      harness show "mteb:MTEB(fra, v1)" --model multilingual-e5-small
+    """
+    from harness.errors import ConfigError, UnknownNameError
     from harness.models.catalog import load_catalog
-    from harness.suite import all_task_names, load_task, read_suite, suite_names
+    from harness.suite import MTEB, all_task_names, load_task, suite_names
 
     models = load_catalog(catalog)
     row = models.find(name)
+    is_suite = row is None and (name in suite_names() or name.startswith(MTEB) or name.endswith(_YAML))
+    if (rate or model) and not is_suite:
+        raise ConfigError(f"--rate and --model are for suites, and {name} is none")
+    if is_suite:
+        from harness.cli.suite_page import show_suite
+
+        show_suite(name, data=data, cache=cache, rate=rate, model=model, catalog=catalog, json=json)
+        return
     if row is not None:
         facts: dict[str, Any] = {"model": _model_facts(row, models)}
-    elif name in suite_names() or Path(name).suffix in (".yaml", ".yml"):
-        definition = read_suite(name)
-        facts = {"suite": definition.model_dump(mode="json", exclude_defaults=True)}
     elif name in (names := all_task_names(cache, data)):
         (task,) = load_task(name, data=data, cache=cache).tasks
         facts = {"task": _task_facts(task)}
@@ -130,16 +152,13 @@ def show(
 
 
 def _model_facts(row: Any, models: Any) -> dict[str, Any]:
-    from harness.models.prompts import RETRIEVAL_KINDS, prompt_for
+    from harness.models.prompts import prompt_for, roles_of
     from harness.scorers import KINDS, scorer
 
     facts: dict[str, Any] = row.model_dump(mode="json", exclude_none=True)
     if row.kind == "bi-encoder":
         facts["rendered"] = {
-            kind: {
-                role: prompt_for(row.prompts, "card", kind, role) + "..."
-                for role in (("query", "document") if kind in RETRIEVAL_KINDS else ("sentence",))
-            }
+            kind: {role: prompt_for(row.prompts, "card", kind, role) + "..." for role in roles_of(kind)}
             for kind in KINDS
             if row.kind in scorer(kind).models and kind != "aggregate"
         }
@@ -182,6 +201,8 @@ def _task_facts(task: Any) -> dict[str, Any]:
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in task.settings.items()},
         "entries": [f"{split}/{subset}" for split, subset in task.entries],
     }
+    if task.dev_split:
+        facts["chosen_on"] = task.dev_split
     if task.absent:
         facts["absent"] = [f"{split}/{subset}" for split, subset in task.absent]
     if task.members:

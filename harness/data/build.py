@@ -108,12 +108,14 @@ def query_text(text: str | Sequence[Any], instruction: str | None) -> str:
 def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: str | None) -> RankingExamples:
     corpus, queries, judged = parts["corpus"], parts["queries"], parts["qrels"]
     doc_ids = unique_ids(corpus["id"], where["corpus"])
-    documents = _documents(corpus, document)
+    documents = document_texts(corpus, document)
     qrels: dict[str, dict[str, int]] = {}
     for query, doc, grade in zip(judged["query_id"], judged["corpus_id"], judged["score"], strict=True):
         own = qrels.setdefault(str(query), {})
         if own.setdefault(str(doc), int(grade)) != int(grade):
             raise DataError(f"{where['qrels']}: document {doc!r} has two grades for query {query!r}")
+    for name in queries.get("judged", ()):  # judged, perhaps with nothing found relevant
+        qrels.setdefault(name, {})
     instructions = queries.get("instruction") or [None] * len(queries["id"])
     kept = [
         (name, query_text(text, instruction))
@@ -145,7 +147,7 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
     )
 
 
-def _documents(corpus: Columns, template: str | None) -> Sequence[str]:
+def document_texts(corpus: Columns, template: str | None) -> Sequence[str]:
     """The texts of the documents; of packed columns, what has been read is let go."""
     texts = corpus["text"]
     titles = corpus.get("title") or [None] * len(texts)

@@ -101,6 +101,23 @@ class TripletExamples:
     negative: Sequence[str]
 
 
+Chosen = PairExamples | LabelledExamples | ClusterExamples | RankingExamples  # kinds with a dev split
+
+
+@dataclass(frozen=True)
+class DevTest:
+    """Examples of a protocol that chooses on a dev split what it scores on the test split.
+
+    Attributes:
+        test: what is scored; for classification with all training rows.
+        dev: of the same kind, without what it shares with `test` (training rows; a corpus, whose ids and
+            documents are then empty); None where the data have no dev split and the kind can do without.
+    """
+
+    test: Chosen
+    dev: Chosen | None
+
+
 Examples = (
     PairExamples
     | LabelledExamples
@@ -109,6 +126,7 @@ Examples = (
     | SummaryExamples
     | BitextExamples
     | TripletExamples
+    | DevTest
 )
 
 
@@ -118,12 +136,18 @@ def fingerprint(examples: Examples) -> str:
     Two sets of examples have the same fingerprint exactly when every text, label, id and grade is the
     same in the same order, wherever they were read from. Mappings are hashed in sorted order.
     """
-    digest = hashlib.sha256(type(examples).__name__.encode())
-    for field in fields(examples):
-        digest.update(b"\x1e" + field.name.encode())
-        for part in _parts(getattr(examples, field.name)):
-            digest.update(part)
+    digest = hashlib.sha256()
+    for part in _named(examples):
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _named(examples: Examples) -> Iterator[bytes]:
+    yield type(examples).__name__.encode()
+    for field in fields(examples):
+        yield b"\x1e" + field.name.encode()
+        value = getattr(examples, field.name)
+        yield from _named(value) if isinstance(value, Chosen) else _parts(value)
 
 
 def _parts(value: Any) -> Iterator[bytes]:

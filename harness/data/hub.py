@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.data import jmteb_rows
 from harness.data.build import FIELDS, LABELLED, RANKING, build
 from harness.data.examples import Examples
 from harness.data.mteb_source import quiet, unreachable
 from harness.data.rows import Columns, check_columns
-from harness.errors import DataError
+from harness.errors import DataError, MissingSplitError
 
 _RENAMES = {
     "corpus": {"id": "_id"},
@@ -38,7 +39,8 @@ def load(
     Args:
         name: the task's name, for messages.
         config: configuration of a data set of rows; for ranking kinds the subset, `<config>-corpus` ...
-        configs: part ("corpus", "queries", "qrels", "candidates") to configuration, ranking kinds.
+        configs: part ("corpus", "queries", "qrels", "candidates") to configuration, ranking kinds. Queries
+            in JMTEB's own columns bring their judgements (and candidates) with them.
 
     Raises:
         DataError: the data are not in the cache and the hub cannot be reached, or a row is bad.
@@ -47,6 +49,8 @@ def load(
     sources: dict[str, tuple[str | None, str]]
     if ranking:
         own_names = {"corpus": "corpus", "queries": "queries", "qrels": "qrels" if config else "default"}
+        if kind == "reranking":
+            own_names["candidates"] = "top_ranked"
         wanted = dict(
             configs or {part: f"{config}-{own}" if config else own for part, own in own_names.items()}
         )
@@ -57,11 +61,17 @@ def load(
             sources["train"] = (config, train_split)
     parts: dict[str, Columns] = {}
     for part, (own, wanted_split) in sources.items():
-        table = _table(name, hub, revision, own, wanted_split, offline, alone=part in ("corpus", "queries"))
+        alone = part == "corpus" or (part == "queries" and "qrels" in sources)
+        table = _table(name, hub, revision, own, wanted_split, offline, alone=alone)
         own_columns = dict(columns or {})
+        where = f"{hub}@{revision[:12]} ({own or 'default'}, {wanted_split})"
+        if part == "queries" and jmteb_rows.is_queries(table.column_names):
+            parts |= jmteb_rows.query_parts(kind, enumerate(table, 1), where)
+            continue
         if ranking:
             own_columns |= {o: t for o, t in _RENAMES[part].items() if t in table.column_names}
-        where = f"{hub}@{revision[:12]} ({own or 'default'}, {wanted_split})"
+            if part == "corpus" and "docid" in table.column_names:
+                own_columns["id"] = "docid"
         parts[part] = check_columns(
             enumerate(table, 1), FIELDS[part if ranking else kind], own_columns, where=where
         )
@@ -87,4 +97,4 @@ def _table(
         return splits[split]
     if alone and len(splits) == 1:  # corpora often stand under a split name of their own
         return next(iter(splits.values()))
-    raise DataError(f"{hub}@{revision}: no split {split!r} (there is: {', '.join(splits)})")
+    raise MissingSplitError(f"{hub}@{revision}: no split {split!r} (there is: {', '.join(splits)})")

@@ -16,7 +16,7 @@ from typing import Any
 from harness.data.build import FIELDS, LABELLED, RANKING, build
 from harness.data.examples import Examples
 from harness.data.rows import Columns, read_columns
-from harness.errors import DataError
+from harness.errors import DataError, MissingSplitError
 from harness.paths import decode_part
 
 PARTS = ("corpus", "queries", "qrels", "candidates")
@@ -98,10 +98,15 @@ def load(
     train_split: str = "train",
     columns: Mapping[str, str] | None = None,
     document: str | None = None,
+    corpus_split: str | None = None,
 ) -> Examples:
     """Examples of one split and subset of a task folder.
 
+    Args:
+        corpus_split: whose corpus to take where the split has none of its own.
+
     Raises:
+        MissingSplitError: the folder has no file of the split.
         DataError: a file is missing, differs from the manifest, or holds a bad row (file and line).
     """
     files: dict[tuple[str, str, str], Path] = {}
@@ -113,6 +118,8 @@ def load(
             )
     if kind in RANKING:
         wanted = {part: (split, subset, part) for part in PARTS}
+        if corpus_split and wanted["corpus"] not in files:
+            wanted["corpus"] = (corpus_split, subset, "corpus")
     else:
         wanted = {"rows": (split, subset, "")}
         if kind in LABELLED:
@@ -124,7 +131,8 @@ def load(
         elif part != "candidates" or kind != "retrieval":
             label = ".".join(x for x in (key[0], "" if subset == "default" else subset, key[2]) if x)
             there = ", ".join(folder.names)
-            raise DataError(
+            none = all(key[:2] != (split, subset) for key in files)
+            raise (MissingSplitError if none else DataError)(
                 f"{folder.path}: no {label}.jsonl or .parquet, which kind {kind} needs\n"
                 f"the folder holds: {there}"
             )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.data import hub, layout, mteb_source
-from harness.data.examples import Examples
+from harness.data.build import RANKING
+from harness.data.examples import Chosen, DevTest, Examples, LabelledExamples, RankingExamples
+from harness.errors import DataError, MissingSplitError
 
 if TYPE_CHECKING:
     from harness.task import Task
 
 
 def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *, offline: bool) -> Examples:
-    """Examples of one (split, subset) of a task.
+    """Examples of one (split, subset) of a task; `DevTest` where the scorer chooses on a dev split.
 
     Args:
         loaded: mteb task objects already loaded in this run, by task name; filled here.
@@ -20,6 +23,35 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
     Raises:
         DataError: missing, unreachable or malformed data.
     """
+    test = _examples(task, split, subset, loaded, split, offline)
+    if not task.scorer.dev:
+        return test
+    assert isinstance(test, Chosen)
+    try:
+        dev = _examples(task, task.dev_split, subset, loaded, split, offline)
+    except MissingSplitError as error:
+        if task.kind in RANKING:  # vectors of unit length need no choice
+            return DevTest(test, None)
+        raise DataError(
+            f"{task.name}: protocol {task.protocol} chooses on a dev split, and the data have no "
+            f"{task.dev_split!r}; name another (splits: {{dev: ..., test: {split}}}) or add it\n{error}"
+        ) from error
+    assert isinstance(dev, Chosen)
+    return DevTest(test, _without_shared(dev, test))
+
+
+def _without_shared(dev: Chosen, test: Chosen) -> Chosen:
+    if isinstance(dev, LabelledExamples):
+        return replace(dev, train_texts=[], train_labels=[])
+    if isinstance(dev, RankingExamples) and isinstance(test, RankingExamples):
+        same = dev.doc_ids == test.doc_ids and dev.documents == test.documents
+        return replace(dev, doc_ids=[], documents=[]) if same else dev
+    return dev
+
+
+def _examples(
+    task: Task, split: str, subset: str, loaded: dict[str, Any], corpus_split: str, offline: bool
+) -> Examples:
     if task.folder is not None:
         return layout.load(
             task.folder,
@@ -29,6 +61,7 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
             train_split=task.train_split,
             columns=task.columns,
             document=task.document,
+            corpus_split=corpus_split,
         )
     assert task.source is not None
     if task.source.hub is not None:

@@ -1,4 +1,4 @@
-"""What mteb knows of its text tasks: kind, scorer, splits, main metric, sampling, data set.
+"""What mteb knows of its text tasks (kind, scorer, splits, main metric, sampling, data set) and benchmarks.
 
 Importing mteb takes seconds, so what it says is written once per mteb version into the cache and read
 from there. Nothing is kept by hand: another mteb, another table.
@@ -16,7 +16,9 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = 3
+from harness.errors import UnknownNameError
+
+SCHEMA = 4
 
 _KINDS = {
     "STS": "sts",
@@ -80,24 +82,65 @@ class TaskInfo:
     refused: str = ""
 
 
+@dataclass(frozen=True)
+class BenchmarkInfo:
+    """One mteb benchmark.
+
+    Attributes:
+        aliases: other names that mteb knows it by.
+        splits, subsets: of each task, by its name, in mteb's order: what the benchmark scores of it.
+        means: the means that mteb's leaderboard shows of it ("mean_task", "mean_task_type" ...).
+    """
+
+    name: str
+    aliases: list[str]
+    splits: dict[str, list[str]]
+    subsets: dict[str, list[str]]
+    means: list[str]
+
+
+@dataclass(frozen=True)
+class MtebTable:
+    """All that mteb says of tasks and benchmarks, by name."""
+
+    tasks: dict[str, TaskInfo]
+    benchmarks: dict[str, BenchmarkInfo]
+
+
 def catalog(cache_root: Path) -> Mapping[str, TaskInfo]:
     """Every mteb task by name; from the cache where this mteb's table is there, else from mteb itself."""
-    return _catalog(str(cache_root))
+    return _table(str(cache_root)).tasks
+
+
+def benchmarks(cache_root: Path) -> Mapping[str, BenchmarkInfo]:
+    """Every mteb benchmark by name; from where `catalog` comes from."""
+    return _table(str(cache_root)).benchmarks
+
+
+def benchmark(name: str, cache_root: Path) -> BenchmarkInfo:
+    """The benchmark of a name or alias. Raises UnknownNameError with the nearest ones."""
+    known = benchmarks(cache_root)
+    by_name = {alias: info for info in known.values() for alias in info.aliases} | dict(known)
+    if name not in by_name:
+        raise UnknownNameError(
+            "mteb benchmark", name, by_name, f"mteb {version('mteb')} has {len(known)}, such as MTEB(eng, v2)"
+        )
+    return by_name[name]
 
 
 @cache
-def _catalog(cache_root: str) -> dict[str, TaskInfo]:
+def _table(cache_root: str) -> MtebTable:
     path = Path(cache_root) / "mteb" / f"tasks-{version('mteb')}-{SCHEMA}.json"
     if path.is_file():
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, TaskInfo])
+            return msgspec.json.decode(path.read_bytes(), type=MtebTable)
         except (msgspec.DecodeError, OSError):
             path.unlink(missing_ok=True)  # a damaged table is made again from mteb
-    table = read_mteb()
+    table = MtebTable(read_mteb(), read_benchmarks())
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(msgspec.json.encode({name: asdict(info) for name, info in table.items()}))
+        temporary.write_bytes(msgspec.json.encode(asdict(table)))
         temporary.replace(path)
     except OSError:
         return table  # a cache that cannot be written costs time, nothing else
@@ -105,13 +148,33 @@ def _catalog(cache_root: str) -> dict[str, TaskInfo]:
 
 
 def read_mteb() -> dict[str, TaskInfo]:
-    """Read the table off the installed mteb (imports it: several seconds)."""
+    """Read the tasks off the installed mteb (imports it: several seconds)."""
     from harness.data.mteb_source import quiet
 
     with quiet():
         from mteb.get_tasks import _TASKS_REGISTRY
 
         return {name: _info(_TASKS_REGISTRY[name]) for name in sorted(_TASKS_REGISTRY)}
+
+
+def read_benchmarks() -> dict[str, BenchmarkInfo]:
+    """Read the benchmarks off the installed mteb (imports it)."""
+    from harness.data.mteb_source import quiet
+
+    with quiet():
+        import mteb
+
+        return {own.name: _benchmark_info(own) for own in mteb.get_benchmarks()}
+
+
+def _benchmark_info(own: Any) -> BenchmarkInfo:
+    return BenchmarkInfo(
+        name=own.name,
+        aliases=list(own.aliases),
+        splits={task.metadata.name: [str(split) for split in task.eval_splits] for task in own.tasks},
+        subsets={task.metadata.name: list(task.hf_subsets) for task in own.tasks},
+        means=[str(mean.value) for mean in own.aggregations if hasattr(mean, "value")],
+    )
 
 
 def _info(task: Any) -> TaskInfo:

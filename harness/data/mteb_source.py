@@ -14,7 +14,7 @@ import numpy as np
 from harness.data.build import FIELDS, LABELLED, RANKING, build, document_text, query_text
 from harness.data.examples import BitextExamples, Examples, RankingExamples
 from harness.data.rows import check_columns
-from harness.errors import DataError
+from harness.errors import DataError, MissingSplitError
 
 # How mteb's task classes call the columns that our rows call otherwise.
 _COLUMNS = {
@@ -117,7 +117,7 @@ def examples(task: Any, kind: str, split: str, subset: str, train_split: str = "
 
 def _unpacked(splits: Mapping[str, Any], split: str, where: str, kind: str) -> list[dict[str, Any]]:
     if split not in splits:
-        raise DataError(
+        raise MissingSplitError(
             f"{where}: the data set has no split {split!r} (it has {', '.join(map(str, splits))})"
         )
     rows = [dict(row) for row in splits[split]]

@@ -53,7 +53,9 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "a list of integers or strings": _list_of(_is_label),
     "a list of strings": _list_of(_is_str),
     "a list of ids": _list_of(_is_label),
+    "an id, or a list of ids": lambda value: _is_label(value) or _list_of(_is_label)(value),
     "a list of numbers": _list_of(_is_number),
+    "a list of whole numbers": _list_of(_is_whole),
     "a string or a list of strings": lambda value: _is_str(value) or _list_of(_is_str)(value),
     "a query (a string, or the turns of a conversation)": lambda value: _is_str(value) or _is_turns(value),
     "a label, or a list of them": lambda value: (

@@ -68,6 +68,15 @@ def drawn(examples: LabelledExamples, settings: Mapping[str, Any]) -> Any:
     return generator.bit_generator.state
 
 
+def label_matrices(samples: pa.Table) -> tuple[Bools, Bools]:
+    """Gold and predicted labels of the stored samples as indicator matrices [rows, labels]."""
+    values, (gold, predicted) = shared.read_labels(samples, "gold", "prediction")
+    return (
+        _from_lists(samples.column("gold"), gold, len(values)),
+        _from_lists(samples.column("prediction"), predicted, len(values)),
+    )
+
+
 @dataclass(frozen=True)
 class _Plan:
     """Which rows take part.
@@ -203,11 +212,7 @@ def _samples(plan: _Plan, predicted: Sequence[Bools]) -> pa.Table:
 
 
 def _experiments(samples: pa.Table) -> list[dict[str, float]]:
-    values, columns = shared.read_labels(samples, "gold", "prediction")
-    gold, predicted = (
-        _from_lists(samples.column(name), codes, len(values))
-        for name, codes in zip(("gold", "prediction"), columns, strict=True)
-    )
+    gold, predicted = label_matrices(samples)
     return [
         {name: found[name] for name in METRICS}
         for _, rows in shared.groups(samples, "experiment")

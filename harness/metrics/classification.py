@@ -65,20 +65,25 @@ def indicator_scores(gold: Bools, predicted: Bools) -> dict[str, float]:
     """
     hits = (gold & predicted).sum(axis=0)
     f1 = _ratio(2 * hits, gold.sum(axis=0) + predicted.sum(axis=0))
+    rows = indicator_rows(gold, predicted)
+    return {**{name: float(values.mean()) for name, values in rows.items()}, "f1": float(f1.mean())}
+
+
+def indicator_rows(gold: Bools, predicted: Bools) -> dict[str, npt.NDArray[np.float64]]:
+    """What each row [n] adds to the multilabel scores that are means over rows: accuracy, lrap, hamming."""
     return {
-        "accuracy": float((gold == predicted).all(axis=1).mean()),
-        "lrap": label_ranking_average_precision(gold, predicted),
-        "f1": float(f1.mean()),
-        "hamming": hamming(gold, predicted),
+        "accuracy": (gold == predicted).all(axis=1).astype(np.float64),
+        "lrap": _ranking_precision(gold, predicted),
+        "hamming": _jaccard(gold, predicted),
     }
 
 
-def label_ranking_average_precision(gold: Bools, predicted: Bools) -> float:
+def _ranking_precision(gold: Bools, predicted: Bools) -> npt.NDArray[np.float64]:
     """LRAP (Tsoumakas et al. 2010) of hard predictions, in closed form.
 
     With scores of 0 and 1 there are two ranks only: a gold label that was predicted stands at rank
     "number predicted", one that was not at rank "number of labels". Rows in which no label or every
-    label is gold count 1. Equals scikit-learn's `label_ranking_average_precision_score`.
+    label is gold count 1. The mean over rows equals scikit-learn's `label_ranking_average_precision_score`.
     """
     labels = gold.shape[1]
     true = gold.sum(axis=1)
@@ -86,15 +91,14 @@ def label_ranking_average_precision(gold: Bools, predicted: Bools) -> float:
     hits = (gold & predicted).sum(axis=1)
     found = hits * _ratio(hits, claimed)
     missed = (true - hits) * true / labels
-    rows = np.where((true == 0) | (true == labels), 1.0, (found + missed) / np.maximum(true, 1))
-    return float(rows.mean())
+    return np.where((true == 0) | (true == labels), 1.0, (found + missed) / np.maximum(true, 1))
 
 
-def hamming(gold: Bools, predicted: Bools) -> float:
-    """Mean over rows of the Jaccard index of gold and predicted labels; 1 where both are empty."""
+def _jaccard(gold: Bools, predicted: Bools) -> npt.NDArray[np.float64]:
+    """Jaccard index of each row's gold and predicted labels; 1 where both are empty."""
     both = (gold & predicted).sum(axis=1)
     either = (gold | predicted).sum(axis=1)
-    return float(np.where(either == 0, 1.0, both / np.maximum(either, 1)).mean())
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
 
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -22,6 +22,15 @@ def v_measure(gold: Int64, clusters: Int64) -> float:
         return float(v_measure_score(gold, clusters))
 
 
+def agreement(gold: Int64, clusters: Int64) -> dict[str, float]:
+    """`v_measure` with the two it is the mean of, `homogeneity` and `completeness`; arguments as there."""
+    from sklearn.metrics import homogeneity_completeness_v_measure
+
+    with _small_sets_are_fine():
+        found = homogeneity_completeness_v_measure(gold, clusters)
+    return dict(zip(("homogeneity", "completeness", "v_measure"), map(float, found), strict=True))
+
+
 def adjusted_mutual_information(gold: Int64, clusters: Int64) -> float:
     """Mutual information corrected for chance (Vinh et al. 2010), by scikit-learn.
 

@@ -42,6 +42,7 @@ class ModelCard:
         tokenizer: of a lexical model, its name in `harness.models.words.TOKENIZERS`.
         default_suite: suite that `eval` takes when none is named.
         notes: remarks worth a line in a report.
+        served: the name that a service gave for the model that answered, once it has; None elsewhere.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelCard:
     tokenizer: str | None = None
     default_suite: str | None = None
     notes: tuple[str, ...] = ()
+    served: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(ModelKind):
@@ -81,7 +83,8 @@ class Options:
 
     Attributes:
         dtype, max_length, dim, quant, prompts, backend: see `ModelCard`; a value that differs from the
-            row's makes a variant. `dim` keeps the first components only, `quant` rounds what is left (see
+            row's makes a variant. `dim` keeps the first components only (see
+            `harness.models.shorten`), `quant` rounds what is left (see
             `harness.models.quantise`). `prompts` is a policy.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         batch_tokens: tokens a batch, at least 4,096 where a CPU computes in bfloat16; speed only.

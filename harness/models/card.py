@@ -24,10 +24,14 @@ def checkpoint_card(
     adapter: str,
     kind: ModelKind,
     dim: int | None,
+    again: bool = False,
     pooling: str | None,
     normalized: bool | None,
 ) -> ModelCard:
     """The card of a checkpoint-backed model; reads small files and hashes, never weights into memory.
+
+    Args:
+        again: whether vectors are scaled to unit length once more after they were cut to `dim`.
 
     Raises:
         ModelError: the row's kind is another, or a length is asked for that the positions cannot hold.
@@ -74,7 +78,9 @@ def checkpoint_card(
         "tokenizer_type": source.tokenizer_type,
         "requires": _required([] if raw or row is None else row.requires),
     }
-    if options.quant is not None:  # vectors of old keep their address
+    if again:  # vectors of old keep their address
+        settings["cut"] = "unit"
+    if options.quant is not None:
         settings["quant"] = options.quant
     if dtype != "float32":
         # In half precision devices do not compute alike: on some the products alone are rounded.

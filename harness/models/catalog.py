@@ -21,8 +21,9 @@ from harness.yamlfile import load_yaml
 
 _SERVICE = (
     "base_url", "api_model", "base_url_env", "key_env", "price", "dimensions", "max_inputs",
-    "max_request_tokens", "concurrency",
+    "max_request_tokens", "concurrency", "format",
 )  # fmt: skip
+INPUT_TYPES = ("search_query", "search_document", "classification", "clustering")
 BUILT_IN = Path(__file__).with_name("catalog.yaml")
 
 
@@ -100,6 +101,8 @@ class Row(_Strict):
         dimensions: whether the service shortens vectors where it is asked to.
         max_inputs, max_request_tokens: what one request may hold (default 2,048 texts and 300,000 tokens).
         concurrency: requests at a time (default 8).
+        format: what the service speaks where it is not OpenAI's `/embeddings` or Jina's `/rerank`: `cohere`
+            (`/embed`; the prompts say the input types) or `tei` (its own `/rerank`).
         golden: values that `harness verify` holds the model to.
         hidden: left out of listings.
     """
@@ -139,6 +142,7 @@ class Row(_Strict):
     max_inputs: int | None = Field(default=None, gt=0)
     max_request_tokens: int | None = Field(default=None, gt=0)
     concurrency: int | None = Field(default=None, gt=0, le=64)
+    format: Literal["cohere", "tei"] | None = None
     golden: list[Golden] = Field(default_factory=list)
     hidden: bool = False
     notes: list[str] = Field(default_factory=list)
@@ -170,12 +174,33 @@ class Row(_Strict):
                 raise ValueError("adapter remote needs base_url, api_model and display, and takes no files")
             if self.kind == "lexical":
                 raise ValueError("adapter remote runs bi-encoders and cross-encoders")
+            _check_format(self)
         return self
 
     @property
     def title(self) -> str:
         """The model's name in results."""
         return self.display or self.hub or f"local/{self.name}"
+
+
+def input_type(prompt: str) -> str:
+    """Cohere's input type of a text behind `prompt`: `search_query: ` is written for `search_query`."""
+    return prompt.rstrip(": ")
+
+
+def _check_format(row: Row) -> None:
+    due = {"cohere": "bi-encoder", "tei": "cross-encoder"}.get(row.format or "", row.kind)
+    if row.kind != due:
+        raise ValueError(f"format {row.format} is for a {due}; leave it out")
+    if row.format == "cohere":
+        given = {key: input_type(prompt) for key, prompt in row.prompts.items()}
+        if not {"query", "document", "sentence"} <= given.keys():
+            raise ValueError(
+                "format cohere needs prompts for query, document and sentence: their input types"
+            )
+        for key, kind in given.items():
+            if kind not in INPUT_TYPES:
+                raise ValueError(f"prompt {key} {kind!r}: an input type is one of {', '.join(INPUT_TYPES)}")
 
 
 class _File(_Strict):
@@ -209,8 +234,8 @@ class Catalog:
                 yield from dict.fromkeys([row.name, *row.aliases, row.title, row.hub or row.title])
 
 
-def load_catalog(extra: Path | None = None) -> Catalog:
-    """The built-in rows and those of `extra`.
+def load_catalog(extra: str | Path | None = None) -> Catalog:
+    """The built-in rows and those of the file `extra`, whose path may begin with `~`.
 
     Raises:
         ConfigError: a broken file, an unknown key, a wrong type, a name or alias that is taken; with the
@@ -218,7 +243,7 @@ def load_catalog(extra: Path | None = None) -> Catalog:
     """
     rows: dict[str, Row] = {}
     taken: dict[str, str] = {}
-    for path in [BUILT_IN] + ([extra] if extra else []):
+    for path in [BUILT_IN] + ([Path(extra).expanduser()] if extra else []):
         for row in load_yaml(path, _File).models.values():
             for spelling in _spellings(row):
                 if taken.setdefault(spelling, row.name) != row.name or row.name in rows:

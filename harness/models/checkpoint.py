@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.prompts import KEYS
-from harness.models.remap import TOKENIZER_TYPE, find_layout
+from harness.models.remap import NETWORK, TOKENIZER_TYPE, find_layout
 from harness.models.weights import read_json, table_width, weight_files
 from harness.types import ModelKind
 
@@ -104,7 +104,20 @@ class Checkpoint:
     @property
     def tokenizer_type(self) -> str | None:
         """transformers' name of the tokenizer class, where what the folder declares cannot be built."""
-        return TOKENIZER_TYPE if self.layout else None
+        if self.layout:
+            return TOKENIZER_TYPE
+        # Some of Jina's declare a class that would be rebuilt into another tokenizer; this one never is.
+        return "modernbert" if self.jina_bert and (self.transformer / "tokenizer.json").is_file() else None
+
+    @property
+    def network(self) -> Mapping[str, Any]:
+        """The config of the network that is built: where tensors are mapped onto XLM-R's, one of that."""
+        return {"model_type": NETWORK} if self.layout else self.config
+
+    def weights_in(self, path: str) -> list[Path]:
+        """Its weight files in one of its folders, such as `root` or a step's path."""
+        files = [self.folder / name for name in self.weights]
+        return [file for file in files if file.parent == self.folder / path]
 
     @property
     def labels(self) -> int | None:
@@ -161,9 +174,8 @@ class Checkpoint:
         """Stored prompts under this program's keys; prompts under names of their own are left out."""
         stored = self.stored.get("prompts") or {}
         default = stored.get(self.stored.get("default_prompt_name"))
-        ordered = sorted(
-            stored.items(), key=lambda item: bool(item[1])
-        )  # an empty one gives way to any other
+        # An empty one gives way to any other.
+        ordered = sorted(stored.items(), key=lambda item: bool(item[1]))
         known = {_PROMPT_NAMES.get(name, name): text for name, text in ordered if text or default}
         found = {key: text for key, text in known.items() if key in KEYS}
         if default:  # sentence-transformers puts it in front of whatever names no prompt of its own

@@ -16,6 +16,7 @@ from harness.models.pooling import Apply, open_steps, output_dim
 from harness.models.quantise import quantised
 from harness.models.resolve import Source
 from harness.models.runtime import Runtime, open_runtime, run_batches
+from harness.models.shorten import Cut, cut_of
 from harness.models.tokens import Tokens, joined, prompt_tokens, tokenize
 from harness.types import Float32, Int64, Texts
 
@@ -40,22 +41,19 @@ def load_dense(source: Source, options: Options) -> Dense:
         )
     steps = _steps(source, checkpoint)
     width = output_dim(steps, checkpoint.hidden)
-    due = source.row.dim if source.row else None
-    if due is not None and due != width:
-        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {due}")
-    dim = options.dim or checkpoint.stored.get("truncate_dim") or width
-    if not 0 < dim <= width:
-        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
+    unit = bool(steps) and steps[-1].kind == "Normalize"
+    cut = cut_of(source, options, width, unit=unit)
     card = checkpoint_card(
         source,
         options,
         adapter=f"jina_bert@{NATIVE}" if checkpoint.jina_bert else f"dense@{VERSION}",
         kind="bi-encoder",
-        dim=dim,
+        dim=cut.dim,
+        again=cut.again,
         pooling=_describe(steps),
-        normalized=bool(steps) and steps[-1].kind == "Normalize" and dim == width and not options.quant,
+        normalized=unit and (cut.again or cut.dim == width) and not options.quant,
     )
-    return Dense(card, steps, source, options)
+    return Dense(card, steps, cut, source, options)
 
 
 def load_jina_bert(source: Source, options: Options) -> Dense:
@@ -77,10 +75,12 @@ def load_jina_bert(source: Source, options: Options) -> Dense:
 class Dense:
     """A bi-encoder whose weights are read at the first `encode`."""
 
-    def __init__(self, card: ModelCard, steps: tuple[Step, ...], source: Source, options: Options) -> None:
+    def __init__(
+        self, card: ModelCard, steps: tuple[Step, ...], cut: Cut, source: Source, options: Options
+    ) -> None:
         assert source.checkpoint is not None
         self.card, self.checkpoint = card, source.checkpoint
-        self._steps, self._source, self._options = steps, source, options
+        self._steps, self._cut, self._source, self._options = steps, cut, source, options
         self._opened: tuple[Runtime, Apply] | None = None
 
     def encode(self, texts: Texts) -> Float32:
@@ -101,12 +101,16 @@ class Dense:
     def answer(self, prepared: Tokens, rows: Int64, say: Say = unheard) -> Float32:
         """Vectors float32 [len(rows), dim] of the prepared texts at `rows`, in that order."""
         runtime, apply = self._opened or self._open()
-        dim = self.card.dim
 
         def vectors(output: Any, mask: Any) -> Any:
-            return apply(output.last_hidden_state, mask)[:, :dim]
+            return apply(output.last_hidden_state, mask)
 
-        return quantised(run_batches(runtime, prepared, rows, vectors, say), self._options.quant)
+        def named(at: int) -> str:
+            ids = prepared.ids[prepared.offsets[rows[at]] : prepared.offsets[rows[at] + 1]]
+            return str(runtime.tokenizer.decode(ids.tolist(), skip_special_tokens=True))
+
+        whole = run_batches(runtime, prepared, rows, vectors, say)
+        return quantised(self._cut.of(whole, named, self.card.name), self._options.quant)
 
     def _open(self) -> tuple[Runtime, Apply]:
         card, checkpoint = self.card, self._source.checkpoint

@@ -55,7 +55,7 @@ def compare_golden(
         ConfigError: the row has no values, or none of this dtype.
         ModelError: the weights cannot be had or loaded, or the model answers nonsense.
     """
-    rows = load_catalog(Path(catalog).expanduser() if catalog else None)
+    rows = load_catalog(catalog)
     row = rows.find(parse_reference(name).name)
     if row is None:
         raise UnknownNameError(

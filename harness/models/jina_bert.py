@@ -10,7 +10,6 @@ Formulas: Günther et al., "Jina Embeddings 2" (2023); Shazeer, "GLU Variants Im
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -70,11 +69,7 @@ class Network:
         self._words = tensors["embeddings.word_embeddings.weight"]
         self._type = tensors["embeddings.token_type_embeddings.weight"][0]
         self._norm = _norm(tensors, "embeddings.LayerNorm", sizes)
-        linear = (
-            partial(Linear, dtype=tensors["encoder.layer.0.attention.self.query.weight"].dtype)
-            if fused
-            else Plain
-        )
+        linear = Linear if fused else Plain
         self._layers = [Layer(tensors, f"encoder.layer.{i}.", sizes, linear) for i in range(sizes.layers)]
         self._slope = torch.tensor(slopes(sizes.heads), dtype=torch.float32, device=self._words.device)
 
@@ -94,7 +89,7 @@ class Network:
             inside = torch.ones_like(input_ids) if attention_mask is None else attention_mask
             attend = over_padded(self._slope, inside != 0, self._limit)
         for layer in self._layers:
-            rows = layer(rows, attend, self.fused.block if self.fused else 0)
+            rows = layer(rows, attend, self.fused.multiple if self.fused else 0)
         return BaseModelOutput(last_hidden_state=rows.view(*input_ids.shape, -1))
 
     __call__ = forward
@@ -130,7 +125,7 @@ class Layer:
         self.norm = _norm(tensors, at + ("mlp.layernorm" if english else "layer_norm_2"), sizes)
 
     def __call__(self, rows: Any, attend: Attend, block: int) -> Any:
-        """From float32 [t, h] to [t, h]; products of `block` rows, 0: of all."""
+        """From float32 [t, h] to [t, h]; `block` as `linear` has it."""
         hidden = rows.shape[1]
         sides = self.sides(rows.to(self.dtype), block)
         for i, norm in enumerate(self.side_norms):

@@ -9,11 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from harness.errors import ModelError
+from harness.models import weights
 from harness.models.checkpoint import Checkpoint
 from harness.models.strict import refuse_differences
 
@@ -144,14 +143,9 @@ def _stored(checkpoint: Checkpoint) -> dict[str, Any]:
     """The transformer's tensors by name, without the prefix `bert.`."""
     tensors: dict[str, Any] = {}
     root = checkpoint.transformer
-    for path in (checkpoint.folder / name for name in checkpoint.weights):
-        if path.parent != root:
-            continue
+    for path in checkpoint.weights_in(checkpoint.root):
         try:
-            if checkpoint.pickled:
-                tensors |= torch.load(path, map_location="cpu", weights_only=True)
-            else:
-                tensors |= load_file(path)
+            tensors |= weights.read_tensors(path)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise ModelError(f"{path}: its weights cannot be read ({error})") from error
     bare = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}

@@ -114,7 +114,7 @@ def _source(
     catalog: str | Path | None,
     offline: bool,
 ) -> Source:
-    rows = load_catalog(Path(catalog).expanduser() if catalog else None)
+    rows = load_catalog(catalog)
     try:
         return resolve(
             reference,
@@ -143,9 +143,13 @@ def _adapt(source: Source, options: Options) -> Model:
     if checkpoint is None:
         given = {k: getattr(options, k) for k in ("dtype", "max_length", "dim", "quant", "backend")}
         taken = ("max_length", "dim", "quant") if name == "remote" else ()
+        if name == "remote":  # to baselines these are no more than a wish
+            given["device"] = None if options.device == "auto" else options.device
+            given["batch_tokens"] = options.batch_tokens
         chosen = sorted(k for k, value in given.items() if value is not None and k not in taken)
         if chosen:
-            raise ConfigError(f"{source.name} has no weights: it takes no {', '.join(chosen)}")
+            here = "runs as a service" if name == "remote" else "has no weights"
+            raise ConfigError(f"{source.name} {here}: it takes no {', '.join(chosen)}")
     model: Model = adapters.get(name)(source, options)
     if row is not None and model.card.kind != row.kind:
         raise ModelError(f"{row.name}: the catalog says {row.kind}, adapter {name!r} gives {model.card.kind}")

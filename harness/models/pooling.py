@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.checkpoint import Checkpoint, Step, pooling_modes
+from harness.models.weights import read_tensors
 
 Apply = Callable[[Any, Any], Any]
 
@@ -120,7 +121,7 @@ def _fill(module: Any, checkpoint: Checkpoint, step: Step, dtype: str, device: A
     from harness.models.strict import refuse_non_finite
 
     where = checkpoint.folder / step.path
-    tensors = _read(where)
+    tensors = _read(checkpoint, step)
     due = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found != due:
@@ -130,14 +131,11 @@ def _fill(module: Any, checkpoint: Checkpoint, step: Step, dtype: str, device: A
     refuse_non_finite(module.named_parameters(), where)
 
 
-def _read(where: Any) -> Mapping[str, Any]:
-    import torch
+def _read(checkpoint: Checkpoint, step: Step) -> Mapping[str, Any]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
+    where = checkpoint.folder / step.path
     try:
-        if (where / "model.safetensors").is_file():
-            return dict(load_file(str(where / "model.safetensors")))
-        return dict(torch.load(where / "pytorch_model.bin", map_location="cpu", weights_only=True))
+        return {name: t for path in checkpoint.weights_in(step.path) for name, t in read_tensors(path)}
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{where}: its weights cannot be read ({error})") from error

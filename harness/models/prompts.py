@@ -53,6 +53,11 @@ def prompt_for(prompts: Mapping[str, str], policy: str, task_kind: str, role: st
     return "" if policy == "mteb" else prompts.get(task_kind, prompts.get("sentence", ""))
 
 
+def roles_of(task_kind: str) -> tuple[str, ...]:
+    """The roles that texts of a task kind have."""
+    return ("query", "document") if task_kind in RETRIEVAL_KINDS else ("sentence",)
+
+
 def render(texts: Texts, prompt: str) -> Texts:
     """The texts with `prompt` put in front of each, said so in the result's `prompt`.
 
@@ -68,10 +73,9 @@ def render(texts: Texts, prompt: str) -> Texts:
 
 def same_prompts(prompts: Mapping[str, str], policy: str, other: str, task_kind: str) -> bool:
     """Whether two policies put the same prompts in front of every text of a task kind."""
-    roles = ("query", "document") if task_kind in RETRIEVAL_KINDS else ("sentence",)
     return all(
         prompt_for(prompts, policy, task_kind, role) == prompt_for(prompts, other, task_kind, role)
-        for role in roles
+        for role in roles_of(task_kind)
     )
 
 
@@ -82,8 +86,7 @@ def policy_matters(prompts: Mapping[str, str], policy: str) -> bool:
 
 def unused_prompts(prompts: Mapping[str, str], policy: str, task_kinds: Iterable[str]) -> tuple[str, ...]:
     """Keys of the table whose string stands in front of no text of these task kinds, in order."""
-    sides = {kind: ("query", "document") if kind in RETRIEVAL_KINDS else ("sentence",) for kind in task_kinds}
-    given = {prompt_for(prompts, policy, kind, role) for kind, roles in sides.items() for role in roles}
+    given = {prompt_for(prompts, policy, kind, role) for kind in task_kinds for role in roles_of(kind)}
     return tuple(key for key, prompt in prompts.items() if prompt and prompt not in given)
 
 

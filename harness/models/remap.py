@@ -23,7 +23,7 @@ from harness.errors import ModelError
 from harness.models.weights import header, read_tensors
 
 TOKENIZER_TYPE = "xlm-roberta"
-_NETWORK = "xlm-roberta"
+NETWORK = "xlm-roberta"
 _SIZES = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
@@ -60,7 +60,7 @@ def find_layout(config: Mapping[str, Any], weights: Sequence[Path]) -> tuple[str
     family = config.get("model_type") or None
     if family == "luke":
         return "luke", dict(config)
-    if family not in (None, _NETWORK):
+    if family not in (None, NETWORK):
         return None, dict(config)
     shapes = dict(item for path in weights for item in header(path))
     fused = any(_FUSED.fullmatch(name) for name in shapes)
@@ -69,7 +69,7 @@ def find_layout(config: Mapping[str, Any], weights: Sequence[Path]) -> tuple[str
     positions = config.get("position_embedding_type", "absolute")
     if positions != "absolute":
         raise ModelError(f"{weights[0].parent}: XLM-R with {positions!r} positions cannot be loaded")
-    complete = {**_DEFAULTS, **config, "model_type": _NETWORK}
+    complete = {**_DEFAULTS, **config, "model_type": NETWORK}
     if _HEAD in shapes:
         complete.setdefault("architectures", ["XLMRobertaForSequenceClassification"])
         complete.setdefault("num_labels", shapes[_HEAD][0])

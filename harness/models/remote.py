@@ -1,4 +1,4 @@
-"""Models behind an HTTP service: OpenAI-compatible `/embeddings`, and `/rerank` as Jina and Cohere have it.
+"""Models behind an HTTP service, in one of the formats of `harness.models.formats`.
 
 A text that is empty or only white space is sent as one space, because services refuse an empty string. A
 text is cut at the max length in estimated tokens (see `harness.models.estimate`), because the service's own
@@ -8,7 +8,9 @@ tokenizer is not here. Both are said in the card's notes.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,22 +19,52 @@ from harness.errors import ConfigError, ModelError
 from harness.models.base import ModelCard, Options
 from harness.models.catalog import Row
 from harness.models.estimate import cut, estimated_tokens
+from harness.models.formats import EMBEDDINGS, RERANKINGS
 from harness.models.identity import fingerprint
 from harness.models.prompts import policy_matters
 from harness.models.quantise import quantised
-from harness.models.replies import scores_of, vectors_of
+from harness.models.replies import model_of
 from harness.models.resolve import Source
 from harness.models.transport import Service, clean_url, need_client
 from harness.models.variants import FROZEN, format_variant
 from harness.types import Float32, Int64, Pairs, Texts
 
 VERSION = 1
-MAX_INPUTS, MAX_REQUEST_TOKENS, THREADS = 2048, 300_000, 8
+MAX_REQUEST_TOKENS, THREADS = 300_000, 8
 # Below this many texts a request, more requests at a time gain nothing.
 LEAST_INPUTS = 16
 
 
-class RemoteEncoder:
+class Served:
+    """What both sorts of model share: the card, and who answers."""
+
+    card: ModelCard
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+        self._lock = threading.Lock()
+
+    def note(self, reply: Any) -> None:
+        """Put the model that a reply names on the card.
+
+        Raises:
+            ModelError: an earlier reply named another.
+        """
+        said = model_of(reply)
+        if said is None:
+            return
+        with self._lock:
+            before = self.card.served
+            if before is None:
+                self.card = replace(self.card, served=said)
+        if before not in (None, said):
+            raise ModelError(
+                f"{self.card.name}: the service answered as {said!r}, and before as {before!r}\n"
+                "two models cannot share a score; name a fixed one as api_model in the catalog row"
+            )
+
+
+class RemoteEncoder(Served):
     """A bi-encoder behind a service.
 
     Attributes:
@@ -42,7 +74,8 @@ class RemoteEncoder:
     def __init__(
         self, card: ModelCard, row: Row, service: Service, dimensions: int | None, quant: str | None
     ) -> None:
-        self.card, self.service, self.price = card, service, row.price
+        super().__init__(card)
+        self.service, self.price = service, row.price
         self._row, self._dimensions, self._quant = row, dimensions, quant
 
     def encode(self, texts: Texts) -> Float32:
@@ -51,29 +84,32 @@ class RemoteEncoder:
         Raises:
             ModelError, NonFiniteError: the service refuses, does not answer or answers nonsense.
         """
-        items = [_sendable(text, self.card.max_length) for text in texts.items]
-        spans = list(_spans(items, self._row))
-        bodies = [{**self._body(), "input": items[start:stop]} for start, stop in spans]
+        how, row = EMBEDDINGS[self._row.format or "openai"], self._row
+        apart = texts.prompt if how.apart else ""
+        items = [_sendable(text.removeprefix(apart), self.card.max_length) for text in texts.items]
+        spans = list(_spans(items, row, how.most))
+        bodies = [
+            how.body(str(row.api_model), items[start:stop], texts.prompt, self._dimensions)
+            for start, stop in spans
+        ]
 
         def read(number: int, reply: Any) -> Float32:
             start, stop = spans[number]
-            return quantised(vectors_of(reply, stop - start, self.card.dim, self.card.name), self._quant)
+            vectors = how.read(reply, stop - start, self.card.dim, self.card.name)
+            self.note(reply)
+            return quantised(vectors, self._quant)
 
-        answers, error = self.service.ask_all("embeddings", bodies, read)
+        answers, error = self.service.ask_all(how.path, bodies, read)
         if len({part.shape[1] for part in answers.values()}) > 1:
             raise ModelError(f"{self.card.name}: the service answered vectors of different lengths")
         if not answers and error is None:
             return np.empty((0, self.card.dim or 0), dtype=np.float32)
         return _whole(answers, [np.arange(start, stop) for start, stop in spans], error)
 
-    def _body(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self._row.api_model, "encoding_format": "float"}
-        return body if self._dimensions is None else {**body, "dimensions": self._dimensions}
-
     estimate = staticmethod(estimated_tokens)
 
 
-class RemoteCross:
+class RemoteCross(Served):
     """A cross-encoder behind a service; pairs with one left text are asked for together.
 
     Attributes:
@@ -81,7 +117,8 @@ class RemoteCross:
     """
 
     def __init__(self, card: ModelCard, row: Row, service: Service) -> None:
-        self.card, self.service, self.price = card, service, row.price
+        super().__init__(card)
+        self.service, self.price = service, row.price
         self._row = row
 
     def score(self, pairs: Pairs) -> Float32:
@@ -93,6 +130,7 @@ class RemoteCross:
         places: dict[str, list[int]] = {}
         for at, left in enumerate(pairs.left):
             places.setdefault(left, []).append(at)
+        how = RERANKINGS[self._row.format or "jina"]
         asked: list[list[int]] = []
         bodies: list[dict[str, Any]] = []
         for left, own in places.items():
@@ -102,19 +140,14 @@ class RemoteCross:
                 documents, self._row, each=int(estimated_tokens([query])[0]), threads=1
             ):
                 asked.append(own[start:stop])
-                bodies.append(
-                    {
-                        "model": self._row.api_model,
-                        "query": query,
-                        "documents": documents[start:stop],
-                        "top_n": stop - start,
-                    }
-                )
+                bodies.append(how.body(str(self._row.api_model), query, documents[start:stop]))
 
         def read(number: int, reply: Any) -> Float32:
-            return scores_of(reply, len(asked[number]), self.card.name)
+            scores = how.read(reply, len(asked[number]), self.card.name)
+            self.note(reply)
+            return scores
 
-        answers, error = self.service.ask_all("rerank", bodies, read)
+        answers, error = self.service.ask_all(how.path, bodies, read)
         if not answers and error is None:
             return np.empty(0, dtype=np.float32)
         return _whole(answers, [np.array(own) for own in asked], error)
@@ -126,7 +159,8 @@ def load_remote(source: Source, options: Options) -> RemoteEncoder | RemoteCross
     """The model of a catalog row with `adapter: remote`; no request is made before the first text.
 
     Raises:
-        ConfigError: a base URL that is none, or `dim` for a model that the service cannot shorten.
+        ConfigError: a base URL that is none, `dim` for a model that the service cannot shorten, or a prompt
+            policy that leaves texts without the input type that the service wants.
         MissingExtraError: the HTTP client is not installed.
     """
     row = source.row
@@ -134,6 +168,11 @@ def load_remote(source: Source, options: Options) -> RemoteEncoder | RemoteCross
         raise ConfigError(f"{source.name}: a service needs a catalog row with base_url and api_model")
     if row.kind == "cross-encoder" and options.quant is not None:
         raise ConfigError(f"{row.name} gives scores, not vectors; there is no --quant of them")
+    if row.format == "cohere" and options.prompts not in (None, "card"):
+        raise ConfigError(
+            f"{row.name}: the input types of Cohere's texts stand in the row's prompts; there is no "
+            f"--prompts {options.prompts} of them"
+        )
     need_client()
     dimensions = _dimensions(row, options.dim)
     own = os.environ.get(row.base_url_env, "").strip() if row.base_url_env else ""
@@ -191,6 +230,7 @@ def _card(name: str, row: Row, options: Options, base_url: str, dimensions: int 
                 "dimensions": dimensions,
                 "kind": row.kind,
                 "max_length": max_length,
+                **({} if row.format is None else {"format": row.format}),
                 **({} if options.quant is None else {"quant": options.quant}),
             }
         ),
@@ -234,16 +274,17 @@ def _sendable(text: str, max_length: int | None) -> str:
 
 
 def _spans(
-    items: Sequence[str], row: Row, *, each: int = 0, threads: int | None = None
+    items: Sequence[str], row: Row, limit: int = 2048, *, each: int = 0, threads: int | None = None
 ) -> Iterator[tuple[int, int]]:
     """Stretches of items for one request: within the row's limits, and small enough to keep threads busy.
 
     Args:
+        limit: items a request where the row says nothing.
         each: tokens that every item brings with it: the query's.
     """
     most_tokens = row.max_request_tokens or MAX_REQUEST_TOKENS
     share = -(-len(items) // (threads or row.concurrency or THREADS))
-    most = min(row.max_inputs or MAX_INPUTS, max(LEAST_INPUTS, share))
+    most = min(row.max_inputs or limit, max(LEAST_INPUTS, share))
     start = held = 0
     for at, size in enumerate((estimated_tokens(items) + each).tolist()):
         if at > start and (at - start == most or held + size > most_tokens):

@@ -47,14 +47,8 @@ class Source:
     @property
     def tokenizer_type(self) -> str | None:
         """transformers' name of the tokenizer class to build; None: the declared one."""
-        if self.row is not None and self.row.tokenizer_type:
-            return self.row.tokenizer_type
-        found = self.checkpoint
-        if found is not None and found.tokenizer_type:
-            return found.tokenizer_type
-        # Some of Jina's declare a class that would be rebuilt into another tokenizer; this one never is.
-        raw = found is not None and found.jina_bert and (found.transformer / "tokenizer.json").is_file()
-        return "modernbert" if raw else None
+        named = self.row.tokenizer_type if self.row else None
+        return named or (self.checkpoint.tokenizer_type if self.checkpoint else None)
 
 
 def parse_reference(text: str) -> Reference:

@@ -96,8 +96,7 @@ def open_runtime(
     if cpu:
         from harness.models.fused import fusable, fuse
 
-        mapped = {"model_type": "xlm-roberta"}  # what other tensor names are mapped onto
-        fuses = fusable(mapped if checkpoint.layout else checkpoint.config, getattr(torch, dtype))
+        fuses = fusable(checkpoint.network, getattr(torch, dtype))
     model = open_model(
         checkpoint,
         classifier=classifier,

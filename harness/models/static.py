@@ -18,6 +18,7 @@ from harness.models.card import checkpoint_card
 from harness.models.checkpoint import Checkpoint
 from harness.models.quantise import quantised
 from harness.models.resolve import Source
+from harness.models.shorten import Cut, cut_of
 from harness.types import Float32, Texts
 
 VERSION = 1
@@ -41,30 +42,29 @@ def load_static(source: Source, options: Options) -> Static:
     if options.dtype not in (None, "float32"):
         raise ModelError(f"{source.name} is a table that is averaged in float32; there is no {options.dtype}")
     width = checkpoint.hidden
-    due = source.row.dim if source.row else None
-    if due not in (None, width):
-        raise ModelError(f"{checkpoint.folder} gives vectors of length {width}; the catalog says {due}")
-    dim = options.dim or checkpoint.stored.get("truncate_dim") or width
-    if not 0 < dim <= width:
-        raise ModelError(f"{source.name} gives vectors of length {width}; {dim} cannot be kept of them")
     unit = bool(checkpoint.steps)
+    cut = cut_of(source, options, width, unit=unit)
     card = checkpoint_card(
         source,
         options,
         adapter=f"static@{VERSION}",
         kind="bi-encoder",
-        dim=dim,
+        dim=cut.dim,
+        again=cut.again,
         pooling="mean of a table",
-        normalized=unit and dim == width and not options.quant,
+        normalized=unit and (cut.again or cut.dim == width) and not options.quant,
     )
-    return Static(card, checkpoint, unit, options.quant)
+    return Static(card, checkpoint, unit, cut, options.quant)
 
 
 class Static:
     """A tokenizer and a table of vectors, read at the first `encode`."""
 
-    def __init__(self, card: ModelCard, checkpoint: Checkpoint, unit: bool, quant: str | None) -> None:
-        self.card, self.checkpoint, self._unit, self._quant = card, checkpoint, unit, quant
+    def __init__(
+        self, card: ModelCard, checkpoint: Checkpoint, unit: bool, cut: Cut, quant: str | None
+    ) -> None:
+        self.card, self.checkpoint = card, checkpoint
+        self._unit, self._cut, self._quant = unit, cut, quant
         self._opened: tuple[Any, Float32] | None = None
 
     def encode(self, texts: Texts) -> Float32:
@@ -83,7 +83,8 @@ class Static:
             _average(table, ids, out[start : start + len(part)])
         if self._unit:
             out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        return quantised(out[:, : self.card.dim], self._quant)
+        kept = self._cut.of(out, lambda at: texts.items[at], self.card.name)
+        return quantised(kept, self._quant)
 
 
 def _average(table: Float32, ids: list[list[int]], out: Float32) -> None:

@@ -145,11 +145,8 @@ def refuse_non_finite(tensors: Iterator[tuple[str, Any]], where: Path) -> None:
 def _given(checkpoint: Checkpoint, trust_remote_code: bool) -> dict[str, Any]:
     """Where the tensors come from: the folder's own files, or these under XLM-R's names."""
     if checkpoint.layout:
-        where = checkpoint.transformer
-        own = [checkpoint.folder / name for name in checkpoint.weights]
-        return open_remapped(
-            checkpoint.layout, checkpoint.config, where, [path for path in own if path.parent == where]
-        )
+        own = checkpoint.weights_in(checkpoint.root)
+        return open_remapped(checkpoint.layout, checkpoint.config, checkpoint.transformer, own)
     return {
         "trust_remote_code": trust_remote_code,
         "local_files_only": True,

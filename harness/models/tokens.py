@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -57,7 +57,7 @@ def tokenize(
     """
     if not len(left):
         return Tokens(np.empty(0, np.int32), None, np.zeros(1, np.int64), np.empty(0, np.int64))
-    _refuse_surrogates([*left, *(right or ())])
+    _refuse_surrogates(chain(left, right or ()))
     with quiet():
         encoded = tokenizer(
             list(left),
@@ -150,7 +150,7 @@ def prompt_tokens(tokenizer: Any, prompt: str, max_length: int | None) -> int:
     return len(ids) - (1 if len(ids) and int(ids[-1]) in tokenizer.all_special_ids else 0)
 
 
-def _refuse_surrogates(texts: Sequence[str]) -> None:
+def _refuse_surrogates(texts: Iterable[str]) -> None:
     for text in texts:
         try:
             text.encode()

@@ -25,7 +25,17 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     """
     stores = [store] if isinstance(store, Store) else list(store)
     names = {task.name for task in suite.tasks}
-    table = SuiteTable(
+    return build(
+        [result for each in stores for result in each.results(tasks=names)],
+        suite_table(suite),
+        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
+        failures=[failure for each in stores for failure in each.failures()],
+    )
+
+
+def suite_table(suite: Suite) -> SuiteTable:
+    """What a table needs to know of a suite."""
+    return SuiteTable(
         name=suite.name,
         title=suite.title,
         tasks=tuple(_task(task) for task in suite.tasks),
@@ -33,14 +43,8 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
     )
-    return build(
-        [result for each in stores for result in each.results(tasks=names)],
-        table,
-        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
-        failures=[failure for each in stores for failure in each.failures()],
-    )
 
 
 def _task(task: Task) -> SuiteTask:
     drawn = {entry: after(task, entry) for entry in task.sequence}
-    return SuiteTask(task.name, task.kind, task.type, task.entries, task.shown, drawn)
+    return SuiteTask(task.name, task.kind, task.column, task.entries, task.shown, task.also, drawn)

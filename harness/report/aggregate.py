@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.errors import ConfigError
-from harness.streams import AFTER
+from harness.report.addresses import Found, Key, Score, joined, unmoved
+from harness.report.values import lower_is_better, metric_value, scale
+from harness.streams import stream_of
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,11 @@ class SuiteTask:
     """A task as a table needs it.
 
     Attributes:
-        type: mteb's word for the kind of task; scores are also averaged by it.
+        type: the column it counts in, as a rule mteb's word for the kind of task; scores are also averaged by
+            it.
         entries: the (split, subset) pairs that a row must have, at least one.
-        main: the metric to show; any one that the results hold, higher is better.
+        main: the metric to show; any one that the results hold.
+        also: metrics to show beside it, which count in no mean and no rank.
         drawn: of entries that share one random stream, the digest of those in front (`harness.streams`).
     """
 
@@ -33,11 +35,16 @@ class SuiteTask:
     type: str
     entries: tuple[Entry, ...]
     main: str
+    also: tuple[str, ...] = ()
     drawn: Mapping[Entry, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entries:
             raise ConfigError(f"task {self.name} has no split and subset to report")
+
+    def score_name(self, metric: str) -> str:
+        """Under which name a row's scores hold a metric: the task's for the main one."""
+        return self.name if metric == self.main else f"{self.name} {metric}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,19 @@ class SuiteTable:
     average: str = "tasks"
     protocol: str = "mteb"
 
+    def __post_init__(self) -> None:
+        worse = [task.name for task in self.tasks if lower_is_better(task.main)]
+        if worse and len(worse) < len(self.tasks):
+            raise ConfigError(
+                f"suite {self.name}: a lower {worse[0]} is better, of other tasks a higher score; "
+                "no mean can hold both"
+            )
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the best row is the lowest, as of error rates."""
+        return bool(self.tasks) and lower_is_better(self.tasks[0].main)
+
     @property
     def types(self) -> tuple[str, ...]:
         """The task types that have a task, in the order to show them."""
@@ -67,12 +87,13 @@ class SuiteTable:
 
 @dataclass(frozen=True)
 class Row:
-    """One model in the table; all scores x100.
+    """One model in the table; all scores x100 (error rates are percent already).
 
     Attributes:
         revision: None also where several revisions were merged (`merged` is then True).
         source: "mteb" for results that were published by mteb, "" for ours; never mixed in a row.
-        scores: task to score, for tasks with all of their entries.
+        scores: task to score, for tasks with all of their entries; metrics shown beside the main one under
+            `SuiteTask.score_name`.
         types, mean_tasks, mean_types, rank: empty or None unless the row has every entry of the suite.
         have, need: entries it has and entries the suite requires.
         other_splits: tasks scored on another split than the suite's (`any_split`).
@@ -115,6 +136,7 @@ def aggregate(
     A task's score is the flat mean of its main metric over its required splits and subsets, as in mteb's
     `TaskResult.get_score`. Only rows with every entry have means and a rank: the Borda count over the
     tasks (ties share the average; equal counts share the better rank), as on mteb's leaderboard.
+    A variant's row includes the results that stand without its token (`harness.report.addresses`).
 
     Args:
         results: any results; those of other tasks are ignored, those of another protocol or without the
@@ -126,63 +148,41 @@ def aggregate(
     values = _values(results, suite, notes)
     if merge_revisions:
         values = _merged(values, suite)
-    rows = [_row(key, found, suite, any_split) for key, found in values.items()]
+    rows = [_row(key, found, suite, any_split) for key, found in joined(values).items()]
     complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
     partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
     lines = tuple(f"{count} {what}" for what, count in sorted(notes.items()))
     return Table(suite, (*complete, *partial), lines)
 
 
-def metric_value(result: Result, metric: str) -> float | None:
-    """The value of a stored metric under any of its spellings; None where the result does not have it.
-
-    Where pair classification lacks a `max_...`, it is the largest of its four similarities, its definition.
-    Six decimals, as stored, so that a fresh result and the same one read back give the same table.
-    """
-    if metric in result.metrics:
-        return round(result.metrics[metric], 6)
-    name = _spelling(metric)
-    spelled = {**{_spelling(key): value for key, value in result.metrics.items()}, **result.metrics}
-    value = spelled.get(name)
-    if value is None and name.startswith("max_"):
-        parts = [f"{similarity}_{name.removeprefix('max_')}" for similarity in SIMILARITIES]
-        value = max(spelled[part] for part in parts) if spelled.keys() >= set(parts) else None
-    return None if value is None else round(value, 6)
-
-
-def stream_of(result: Result) -> str:
-    """Digest of the entries whose draws came before the result's own; empty where it drew alone or first."""
-    settings = result.provenance.get("settings")
-    return str(settings.get(AFTER, "")) if isinstance(settings, Mapping) else ""
-
-
-Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, revision
-Found = dict[tuple[str, Entry], tuple[float, str | None]]  # task and entry to score and revision
-
-
 def _values(results: Iterable[Result], suite: SuiteTable, notes: Counter[str]) -> dict[Key, Found]:
-    mains = {task.name: task.main for task in suite.tasks}
-    drawn = {(task.name, entry): found for task in suite.tasks for entry, found in task.drawn.items()}
+    tasks = {task.name: task for task in suite.tasks}
     values: dict[Key, Found] = {}
     for result in results:
-        if result.task not in mains:
+        task = tasks.get(result.task)
+        if task is None:
             continue
         if result.protocol != suite.protocol:
             notes[f"of protocol {result.protocol}, not {suite.protocol}: left out"] += 1
             continue
-        value = metric_value(result, mains[result.task])
+        value = metric_value(result, task.main)
         if value is None:
-            notes[f"of {result.task} without its metric {mains[result.task]}: left out"] += 1
+            notes[f"of {result.task} without its metric {task.main}: left out"] += 1
             continue
         source = str(result.provenance.get("source", ""))
         entry = (result.task, (result.split, result.subset))
-        if not source and stream_of(result) != drawn.get(entry, ""):
+        if not source and stream_of(result) != task.drawn.get(entry[1], ""):
             notes[f"of {result.task} drawn by another choice of rng: left out"] += 1
             continue
         row = values.setdefault((result.model, result.variant, source, result.revision), {})
         if entry in row:
             notes["given twice: the first one counts"] += 1
-        row.setdefault(entry, (value, result.revision))
+            continue
+        row[entry] = Score(value, result.revision, unmoved(result))
+        for metric in task.also:
+            more = metric_value(result, metric)
+            if more is not None:
+                row[task.score_name(metric), entry[1]] = row[entry]._replace(value=more)
     return values
 
 
@@ -213,9 +213,12 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
                 have += len(task.entries) - len(elsewhere)
         here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
         have += len(here)
-        revisions |= {revision for _, revision in here}
-        if len(here) == len(entries):
-            scores[task.name] = 100 * _mean([value for value, _ in here])
+        revisions |= {score.revision for score in here}
+        for metric in (task.main, *task.also):
+            name = task.score_name(metric)
+            values = [found[name, entry].value for entry in entries if (name, entry) in found]
+            if len(values) == len(entries):
+                scores[name] = scale(metric) * _mean(values)
     return Row(
         model=model,
         revision=next(iter(revisions)) if len(revisions) == 1 else None,
@@ -253,7 +256,8 @@ def _with_means(row: Row, suite: SuiteTable) -> Row:
 def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
     points = [0.0] * len(rows)
     for task in suite.tasks:
-        scores = [row.scores[task.name] for row in rows]
+        sign = -1 if lower_is_better(task.main) else 1
+        scores = [sign * row.scores[task.name] for row in rows]
         ascending = sorted(scores)
         for i, score in enumerate(scores):
             points[i] += (bisect_left(ascending, score) + bisect_right(ascending, score) - 1) / 2
@@ -265,7 +269,8 @@ def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
 
 def _primary(row: Row, suite: SuiteTable) -> float:
     mean = row.mean_types if suite.average == "types" else row.mean_tasks
-    return mean if mean is not None else -math.inf
+    sign = -1 if suite.lower_is_better else 1
+    return sign * mean if mean is not None else -math.inf
 
 
 def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
@@ -274,9 +279,3 @@ def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _spelling(metric: str) -> str:
-    """Today's name of a metric that mteb once spelled otherwise (`cos_sim_spearman`, `map`), or `ndcg@10`."""
-    name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_").replace("cos_sim_", "cosine_")
-    return {"map": "map_at_1000", "mrr": "mrr_at_1000"}.get(name, name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report.aggregate import Row, SuiteTable, Table, aggregate
 from harness.report.markdown import escape, table
+from harness.report.values import lower_is_better
 from harness.store import Failure
 from harness.types import Result
 
@@ -41,6 +42,7 @@ class Leaderboard:
             Source, Coverage, facts about the models, means, types and tasks (float64, x100, NaN where
             there is none).
         scores: the frame's columns that hold scores, in order.
+        lower: those of them in which the lowest is the best.
         labels: the name of each row as shown, Markdown already.
         notes: footnotes, plain text, a line each.
     """
@@ -48,6 +50,7 @@ class Leaderboard:
     suite: SuiteTable
     frame: pd.DataFrame
     scores: tuple[str, ...]
+    lower: frozenset[str]
     labels: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -59,7 +62,7 @@ class Leaderboard:
             ["—" if _missing(rank) else str(int(rank)) for rank in self.frame["Rank"]],
             list(self.labels),
             *([_shown(name, value) for value in self.frame[name]] for name in facts),
-            *(_marked([float(v) for v in self.frame[name]]) for name in self.scores),
+            *(_marked([float(v) for v in self.frame[name]], name in self.lower) for name in self.scores),
             [str(value) for value in self.frame["Coverage"]],
         ]
         body = table([escape(name) for name in header], list(zip(*columns, strict=True)), left=(1,))
@@ -109,7 +112,7 @@ def leaderboard(
     import pandas as pd
 
     found = aggregate(results, suite, merge_revisions=merge_revisions, any_split=any_split)
-    tasks = {task.name: _task_column(task.name, suite) for task in suite.tasks}
+    tasks, lower = _task_columns(suite)
     scores = (*_means(suite), *suite.types, *tasks.values())
     columns = {
         "Rank": pd.array([row.rank for row in found.rows], dtype="Int64"),
@@ -126,11 +129,25 @@ def leaderboard(
     }
     order = [name for name in columns if name not in scores] + list(scores)
     frame = pd.DataFrame(columns)[order]
-    return Leaderboard(suite, frame, scores, _labels(found.rows), _notes(found, failures))
+    if suite.lower_is_better:
+        lower |= {*_means(suite), *suite.types}
+    return Leaderboard(suite, frame, scores, frozenset(lower), _labels(found.rows), _notes(found, failures))
 
 
 def _means(suite: SuiteTable) -> tuple[str, str]:
     return (MEAN_TYPES, MEAN_TASKS) if suite.average == "types" else (MEAN_TASKS, MEAN_TYPES)
+
+
+def _task_columns(suite: SuiteTable) -> tuple[dict[str, str], set[str]]:
+    """Name of a score to its column; and those columns in which lower is better."""
+    columns, lower = {}, set()
+    for task in suite.tasks:
+        for metric in (task.main, *task.also):
+            bare = f"{task.name} {metric}" if task.also else task.name  # two readings of a task: both said
+            columns[task.score_name(metric)] = column = _task_column(bare, suite)
+            if lower_is_better(metric):
+                lower.add(column)
+    return columns, lower
 
 
 def _task_column(name: str, suite: SuiteTable) -> str:
@@ -197,10 +214,10 @@ def _failure(failure: Failure) -> str:
     return f"Failed: {name} on {at}: {first}"
 
 
-def _marked(values: Sequence[float]) -> list[str]:
+def _marked(values: Sequence[float], lower: bool) -> list[str]:
     """Cells of a column; compared as shown, so that equal figures look equal."""
     cells = ["—" if math.isnan(value) else f"{value:.2f}" for value in values]
-    shown = sorted({float(cell) for cell in cells if cell != "—"}, reverse=True)
+    shown = sorted({float(cell) for cell in cells if cell != "—"}, reverse=not lower)
     if sum(cell != "—" for cell in cells) < 2:
         return cells
     wraps = dict(zip(shown, ("**{}**", "<u>{}</u>"), strict=False))

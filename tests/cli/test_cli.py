@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.mteb_catalog import catalog
 from tests.toys import retrieval_files, sts_rows, write_task
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,7 +60,13 @@ def data(tmp_path: Path) -> Path:
     return write_task(root, "Find", "retrieval", "ndcg_at_10", **retrieval_files())
 
 
-def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
+def stored(task: str, data: Path, tmp_path: Path) -> tuple[object, ...]:
+    """Options that score one task of `data` into `r`."""
+    return ("--task", task, "--data", data, "--results", tmp_path / "r")
+
+
+def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> None:
+    catalog(shared_cache)  # suites that are benchmarks of mteb are looked up in its table
     script = (
         "import sys\nsys.argv = ['harness', {arguments}]\nfrom harness.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
@@ -118,17 +125,7 @@ def test_quantised_vectors_are_a_run_of_their_own(
     from tests.models import tiny
 
     folder = tiny.bi_encoder(tmp_path / "m")
-    places = (
-        "--task",
-        "One",
-        "--data",
-        data,
-        "--results",
-        tmp_path / "r",
-        "--cache",
-        tmp_path / "c",
-        "--json",
-    )
+    places = (*stored("One", data, tmp_path), "--cache", tmp_path / "c", "--json")
     scores = {}
     for quant in ((), ("--quant", "int8"), ("--quant", "int8", "--dim", 8)):
         answer = inside("eval", folder, "--device", "cpu", *quant, *places)
@@ -144,7 +141,7 @@ def test_quantised_vectors_are_a_run_of_their_own(
 
 
 def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) -> None:
-    arguments = ("eval", "char-ngram", "--task", "One", "--data", data, "--results", tmp_path / "r")
+    arguments = ("eval", "char-ngram", *stored("One", data, tmp_path))
     first = harness(*arguments)
     assert first.code == 0, first.err
     assert "cosine_spearman" in first.out
@@ -180,9 +177,13 @@ def test_the_plan_of_a_dry_run(tmp_path: Path, data: Path) -> None:
 
 
 def test_two_stages(tmp_path: Path, data: Path, inside: Callable[..., Answer]) -> None:
-    places = ("--task", "Find", "--data", data, "--results", tmp_path / "r", "--cache", tmp_path / "c")
+    places = (*stored("Find", data, tmp_path), "--cache", tmp_path / "c")
     planned = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--dry-run", *places)
     assert "the pairs of Find are estimated" in planned.out, planned.err
+    two = inside("eval", "fake-cross", "--first-stage", "fake-4", "--dry-run", *places)
+    assert "Find, first stage harness/fake" in two.out, two.err
+    listed = inside("eval", "fake-cross", "--first-stage", "fake-4", "--dry-run", "--json", *places)
+    assert [(r["model"], r["texts"]) for r in json.loads(listed.out)] == [("harness/fake", 12), ("", 24)]
     first = inside("eval", "fake-cross", "--first-stage", "bm25-4", "--json", *places)
     assert first.code == 0, first.err
     (result,) = json.loads(first.out)
@@ -235,18 +236,7 @@ def test_a_corrupt_result_is_named_set_aside_and_not_fatal(tmp_path: Path, data:
 
 def test_keep_going_ends_with_one(tmp_path: Path, data: Path) -> None:
     write_task(data, "Flat", "sts", "cosine_spearman", test=[{**row, "score": 1} for row in sts_rows()])
-    arguments = (
-        "--task",
-        "Flat",
-        "--task",
-        "One",
-        "--data",
-        data,
-        "--results",
-        tmp_path / "r",
-        "--keep-going",
-    )
-    answer = harness("eval", "char-ngram", *arguments)
+    answer = harness("eval", "char-ngram", "--task", "Flat", *stored("One", data, tmp_path), "--keep-going")
     assert answer.code == 1
     assert "failed: Flat" in answer.err
     assert "One" in answer.out

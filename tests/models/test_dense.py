@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ConfigError, ModelError
-from harness.models import load_model
+from harness.models import dense, load_model
 from harness.types import Texts
 from tests.models import tiny
 
@@ -190,13 +190,66 @@ def test_max_length(bi: Path, tmp_path: Path) -> None:
         tiny.load(bi, tmp_path, max_length=49)
 
 
-def test_first_components_only(bi: Path, tmp_path: Path) -> None:
-    model = tiny.load(bi, tmp_path, dim=4)
-    whole = tiny.load(bi, tmp_path)
-    assert (model.card.dim, model.card.variant, model.card.normalized) == (4, ("dim4",), False)
-    np.testing.assert_array_equal(model.encode(Texts(tiny.TEXTS)), whole.encode(Texts(tiny.TEXTS))[:, :4])
+@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("dim", [4, 16])
+def test_first_components_only(tmp_path: Path, unit: bool, dim: int) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = tiny.bi_encoder(tmp_path / "m", normalize=unit)
+    model = tiny.load(folder, tmp_path, dim=dim)
+    assert (model.card.dim, model.card.normalized) == (dim, unit)
+    assert model.card.variant == (f"dim{dim}",)
+    found = model.encode(Texts(tiny.TEXTS))
+    oracle = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    due = oracle.encode(tiny.TEXTS, truncate_dim=dim, normalize_embeddings=unit)
+    np.testing.assert_allclose(found, due, atol=1e-5)
+    whole = tiny.load(folder, tmp_path).encode(Texts(tiny.TEXTS))
+    assert np.array_equal(found, whole[:, :dim]) == (not unit or dim == 16)
+
+
+def test_more_components_than_there_are(bi: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="length 16; 17"):
         tiny.load(bi, tmp_path, dim=17)
+
+
+def test_a_stored_truncate_dim_is_a_plain_cut(bi: Path, tmp_path: Path) -> None:
+    """As sentence-transformers applies it; asked for by name the same components have unit length."""
+    folder = tiny.copied(bi, tmp_path / "m")
+    tiny.change(folder / "config_sentence_transformers.json", truncate_dim=4)
+    model, asked = tiny.load(folder, tmp_path), tiny.load(folder, tmp_path, dim=4)
+    assert (model.card.dim, model.card.variant, model.card.normalized) == (4, (), False)
+    whole = tiny.load(bi, tmp_path).encode(Texts(tiny.TEXTS))
+    np.testing.assert_array_equal(model.encode(Texts(tiny.TEXTS)), whole[:, :4])
+    np.testing.assert_allclose(np.linalg.norm(asked.encode(Texts(tiny.TEXTS)), axis=1), 1, atol=1e-6)
+    assert asked.card.fingerprint != model.card.fingerprint
+
+
+def test_a_cut_that_leaves_nothing_names_the_text(bi: Path, tmp_path: Path) -> None:
+    model = tiny.load(bi, tmp_path, dim=4)
+    bare = tiny.load(bi, tmp_path)
+    assert isinstance(model, dense.Dense)
+    assert isinstance(bare, dense.Dense)
+
+    def without_a_start(hidden: Any, mask: Any) -> Any:
+        out = hidden[:, 0].clone()
+        out[:, :4] *= (mask.sum(1) != 3)[:, None]
+        return out
+
+    for opened in (model, bare):
+        opened.encode(Texts(["sun"]))
+        assert opened._opened is not None
+        opened._opened = opened._opened[0], without_a_start
+    with pytest.raises(ModelError, match="first 4 components are all zero for the text 'mars'"):
+        model.encode(Texts(["the red planet", "mars"]))
+    assert not bare.encode(Texts(["mars"]))[:, :4].any(), "nothing is wrong with the vector as a whole"
+
+
+def test_quantised_vectors_of_a_cut_have_another_address(bi: Path, tmp_path: Path) -> None:
+    """Neither says that it is of unit length; what they round is not the same."""
+    folder = tiny.copied(bi, tmp_path / "m")
+    tiny.change(folder / "config_sentence_transformers.json", truncate_dim=4)
+    marks = {tiny.load(folder, tmp_path, dim=d, quant="int8").card.fingerprint for d in (4, None)}
+    assert len(marks) == 2
 
 
 def test_no_texts(bi: Path, tmp_path: Path) -> None:

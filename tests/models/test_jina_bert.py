@@ -56,9 +56,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine whose torch has no oneDNN: padded batches."""
-    monkeypatch.setattr("harness.models.jina_bert.kernels", lambda dtype: False)
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How batches are made; "padded" as on a machine whose torch has no oneDNN."""
+    if request.param == "padded":
+        monkeypatch.setattr("harness.models.jina_bert.kernels", lambda dtype: False)
+    return str(request.param)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4, 6, 8, 12])
@@ -68,17 +71,12 @@ def test_slopes(heads: int) -> None:
     np.testing.assert_allclose(slopes(heads), tiny_jina.slopes_by_hand(heads), rtol=1e-15)
 
 
-@pytest.mark.parametrize("way", ["packed", "padded"])
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("way", ["packed", "padded"], indirect=True)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_vectors_equal_the_reference(
-    shape: tuple[str, int],
-    way: str,
-    folders: dict[tuple[str, int], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[str, int], folders: dict[tuple[str, int], Path], tmp_path: Path
 ) -> None:
-    if way == "padded":
-        no_kernels(monkeypatch)
     folder = folders[shape]
     due = due_vectors(folder, TEXTS)
     assert len(np.unique(due.round(3), axis=0)) == len(TEXTS)
@@ -87,20 +85,16 @@ def test_vectors_equal_the_reference(
         np.testing.assert_allclose(found, due, atol=1e-5)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
-    ("way", "dtype"), [("packed", "bfloat16"), ("padded", "bfloat16"), ("padded", "float16")]
+    ("way", "dtype"),
+    [("packed", "bfloat16"), ("padded", "bfloat16"), ("padded", "float16")],
+    indirect=["way"],
 )
 @pytest.mark.parametrize("shape", [("EN", 12), ("CODE", 12)])
 def test_half_precision_is_near(
-    shape: tuple[str, int],
-    way: str,
-    dtype: str,
-    folders: dict[tuple[str, int], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[str, int], dtype: str, folders: dict[tuple[str, int], Path], tmp_path: Path
 ) -> None:
-    if way == "padded":
-        no_kernels(monkeypatch)
     model = tiny.load(folders[shape], tmp_path, dtype=dtype)
     found, due = model.encode(Texts(TEXTS)), due_vectors(folders[shape], TEXTS)
     off = abs(unit(found) - unit(due)).max()

@@ -31,6 +31,13 @@ from tests.toys import sts_rows, write_task
 KEY = "sk-not-for-your-eyes-1234567890"
 DIM = 4
 CROSS: dict[str, Any] = {"kind": "cross-encoder", "dim": None}
+COHERE: dict[str, Any] = {
+    "format": "cohere",
+    "prompts": {
+        "query": "search_query: ", "document": "search_document", "sentence": "clustering",
+        "classification": "classification",
+    },
+}  # fmt: skip
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -43,6 +50,12 @@ def relevance(query: str, document: str) -> float:
 
 
 def good(path: str, body: Any) -> Any:
+    if path.endswith("/embed"):
+        width = body.get("output_dimension", DIM)
+        return {"id": "1", "embeddings": {"float": [vector(t)[:width] for t in body["texts"]]}}
+    if path.endswith("/rerank") and "texts" in body:
+        scores = [relevance(body["query"], d) for d in body["texts"]]
+        return [{"index": i, "score": s} for i, s in sorted(enumerate(scores), key=lambda r: -r[1])]
     if path.endswith("/rerank"):
         rows = [
             {"index": i, "relevance_score": relevance(body["query"], d)}
@@ -190,8 +203,8 @@ def test_no_texts(server: Server, tmp_path: Path) -> None:
 
 def changed(at: int, **values: Any) -> Callable[[Any, Any], Any]:
     def spoil(body: Any, reply: Any) -> Any:
-        key = "data" if "data" in reply else "results"
-        reply[key][at] = {k: v for k, v in {**reply[key][at], **values}.items() if v != "gone"}
+        rows = reply if isinstance(reply, list) else reply["data" if "data" in reply else "results"]
+        rows[at] = {k: v for k, v in {**rows[at], **values}.items() if v != "gone"}
         return reply
 
     return spoil
@@ -228,6 +241,24 @@ def test_answers_that_are_none(
     with pytest.raises(error, match=f"me/served: .*{message}"):
         encoded(loaded(server, tmp_path), "a", "bb", "ccc")
     assert len(server.asked) == 1, "an answer that is wrong is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"device": "cpu"}, "device"),
+        ({"batch_tokens": 4096}, "batch_tokens"),
+        ({"dtype": "bfloat16"}, "dtype"),
+        ({"device": "cuda", "dtype": "float32"}, "device, dtype"),
+    ],
+)
+def test_options_that_cannot_matter_to_a_service(
+    server: Server, tmp_path: Path, options: Any, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"me/served runs as a service: it takes no {named}$"):
+        loaded(server, tmp_path, options=options)
+    assert loaded(server, tmp_path, options={"device": "auto"}).card.device == "service"
+    load_model("bm25", device="cpu", batch_tokens=9, cache=tmp_path)
 
 
 def test_a_row_without_dim_takes_it_from_the_answer(server: Server, tmp_path: Path) -> None:
@@ -523,6 +554,11 @@ def test_the_rows_of_openai(server: Server, tmp_path: Path, monkeypatch: pytest.
         ({"kind": "lexical"}, "bi-encoders and cross-encoders"),
         ({"adapter": "dense"}, "base_url belongs to rows with adapter: remote"),
         ({"max_inputs": 0}, "max_inputs"),
+        ({"format": "tei"}, "format tei is for a cross-encoder"),
+        ({**CROSS, "format": "cohere"}, "format cohere is for a bi-encoder"),
+        ({"format": "grpc"}, "format"),
+        ({"format": "cohere"}, "needs prompts for query, document and sentence"),
+        ({**COHERE, "prompts": {**COHERE["prompts"], "sts": "none"}}, "prompt sts 'none': an input type"),
     ],
 )
 def test_rows_that_make_no_sense(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -653,6 +689,115 @@ def test_a_cross_encoder_takes_no_dim(server: Server, tmp_path: Path) -> None:
         loaded(server, tmp_path, **CROSS, options={"dim": 2})
 
 
+def test_cohere_gets_input_types_and_bare_texts(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, **COHERE, dimensions=True, options={"dim": 2})
+    found = model.encode(Texts(["search_query: one", "search_query:  ", "two"], prompt="search_query: "))
+    assert found.tolist() == [vector(t)[:2] for t in ("one", " ", "two")]
+    assert server.asked == [
+        {
+            "model": "served-1", "texts": ["one", " ", "two"], "input_type": "search_query",
+            "embedding_types": ["float"], "output_dimension": 2,
+        }
+    ]  # fmt: skip
+    assert server.paths == ["/v1/embed"]
+    bare = loaded(server, tmp_path, **COHERE)
+    bare.encode(Texts([f"clustering{i}" for i in range(1000)], prompt="clustering"))
+    assert sum(len(body["texts"]) for body in server.asked[1:]) == 1000
+    assert {body["input_type"] for body in server.asked[1:]} == {"clustering"}
+    assert max(len(body["texts"]) for body in server.asked) == 96, "more are refused"
+    assert bare.card.fingerprint != loaded(server, tmp_path, prompts=COHERE["prompts"]).card.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "message"),
+    [
+        ({"embeddings": {"float": [vector("a")]}}, ModelError, "answered 1 rows for 2 inputs"),
+        ({"embeddings": {"int8": []}}, ModelError, "no list 'float'"),
+        ({"embeddings": [vector("a")]}, ModelError, "no list 'float'"),
+        ([], ModelError, "no list 'float'"),
+        ({"embeddings": {"float": [vector("a"), [1.0]]}}, ModelError, "1 numbers as embedding 1 where 4"),
+        ({"embeddings": {"float": [vector("a"), [None] * 4]}}, NonFiniteError, "infinity in row 1"),
+    ],
+)
+def test_answers_of_cohere_that_are_none(
+    server: Server, tmp_path: Path, reply: Any, error: type[HarnessError], message: str
+) -> None:
+    server.spoil = lambda body, _: reply
+    with pytest.raises(error, match=message):
+        loaded(server, tmp_path, **COHERE).encode(Texts(["clusteringa", "clusteringb"], prompt="clustering"))
+
+
+def test_cohere_without_input_types_is_refused(server: Server, tmp_path: Path) -> None:
+    for policy in ("none", "mteb"):
+        with pytest.raises(ConfigError, match=f"no --prompts {policy}"):
+            loaded(server, tmp_path, **COHERE, options={"prompts": policy})
+    assert loaded(server, tmp_path, **COHERE, options={"prompts": "card"}).card.variant == ()
+
+
+def test_a_failing_cohere_is_tried_again(server: Server, tmp_path: Path) -> None:
+    server.faults = [as_json({"message": "slow down"}, 429), as_json({"message": "oh"}, 503)]
+    waits: list[float] = []
+    model = loaded(server, tmp_path, waits, **COHERE)
+    assert model.encode(Texts(["clusteringa"], prompt="clustering")).tolist() == [vector("a")]
+    assert len(waits) == 2
+    server.faults = [as_json({"message": "invalid api token"}, 401)]
+    with pytest.raises(ModelError, match=r"invalid api token.*\n.*MY_KEY"):
+        model.encode(Texts(["clusteringa"], prompt="clustering"))
+
+
+def test_tei_reranks_texts_and_answers_a_bare_list(server: Server, tmp_path: Path) -> None:
+    model = loaded(server, tmp_path, **CROSS, format="tei", max_inputs=2)
+    documents = ["aaa", "b", ""]
+    scores = model.score(Pairs(["q"] * 3, documents))
+    assert scores.tolist() == [relevance("q", d) for d in ("aaa", "b", " ")]
+    common = {"query": "q", "truncate": True, "raw_scores": False}
+    assert sorted(server.asked, key=str) == sorted(
+        [{**common, "texts": ["aaa", "b"]}, {**common, "texts": [" "]}], key=str
+    )
+    assert server.paths == ["/v1/rerank"] * 2
+    assert model.card.fingerprint != loaded(server, tmp_path, **CROSS).card.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (changed(0, index=0), ModelError, "answered index 0 twice"),
+        (changed(0, score="gone"), ModelError, "without 'score'"),
+        (changed(0, score=None), NonFiniteError, "null, NaN or infinity"),
+        (lambda body, reply: reply[:1], ModelError, "1 rows for 2 inputs"),
+        (lambda body, reply: {"results": reply}, ModelError, "answer is no list"),
+    ],
+)
+def test_scores_of_tei_that_are_none(
+    server: Server, tmp_path: Path, spoil: Any, error: type[HarnessError], message: str
+) -> None:
+    server.spoil = spoil
+    with pytest.raises(error, match=message):
+        loaded(server, tmp_path, **CROSS, format="tei").score(Pairs(["q", "q"], ["bbbb", "a"]))
+
+
+def test_the_model_that_answered_is_kept_and_must_stay(server: Server, tmp_path: Path) -> None:
+    server.spoil = lambda body, reply: {**reply, "model": "served-1-of-may"}
+    model = loaded(server, tmp_path, max_inputs=1, concurrency=1)
+    assert model.card.served is None
+    encoded(model, "a", "b")
+    assert model.card.served == "served-1-of-may"
+    server.spoil = lambda body, reply: reply
+    encoded(model, "c")
+    assert model.card.served == "served-1-of-may", "a reply that says none says nothing"
+    names = {"d": "served-1-of-may", "e": "served-1-of-june"}
+    server.spoil = lambda body, reply: {**reply, "model": names[body["input"][0]]}
+    with pytest.raises(ModelError, match="as 'served-1-of-june', and before as 'served-1-of-may'") as caught:
+        encoded(model, "d", "e")
+    assert caught.value.answered is not None
+    places, rows_ = caught.value.answered
+    assert (places.tolist(), rows_.tolist()) == ([0], [vector("d")]), "only what the first one answered"
+    server.spoil = lambda body, reply: {**reply, "model": "other"}
+    cross = loaded(server, tmp_path, **CROSS)
+    cross.score(Pairs(["q"], ["a"]))
+    assert cross.card.served == "other"
+
+
 def test_eval_from_the_command_line(server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     harness = request.getfixturevalue("inside")
     data = write_task(tmp_path / "data", "One", "sts", "cosine_spearman", test=sts_rows())
@@ -676,8 +821,11 @@ def test_eval_from_the_command_line(server: Server, tmp_path: Path, request: pyt
     server.asked.clear()
     assert failed.code == 2
     assert "MY_KEY" in failed.err
+    server.spoil = lambda body, reply: {**reply, "model": "served-1-of-may"}
     done = harness(*arguments)
     assert done.code == 0, done.err
+    (stored,) = (tmp_path / "results").rglob("One.json")
+    assert '"served_model": "served-1-of-may"' in stored.read_text()
     assert sorted(server.texts) == sorted(texts)
     count = len(server.asked)
     assert harness(*arguments, "--force", "--offline").code == 0

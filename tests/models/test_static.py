@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,10 @@ def encode(folder: Path, cache: Path, texts: list[str] = TEXTS, **options: objec
     return model.encode(Texts(texts))
 
 
-def oracle(folder: Path) -> np.ndarray:
+def oracle(folder: Path, **options: Any) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(TEXTS)
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(TEXTS, **options)
 
 
 def test_quantised_vectors(static: Path, tmp_path: Path) -> None:
@@ -87,6 +88,9 @@ def test_card_and_options(static: Path, tmp_path: Path) -> None:
     short = encode(static, tmp_path, max_length=3, dim=5)
     assert short.shape == (len(TEXTS), 5)
     assert np.abs(short - encode(static, tmp_path)[:, :5]).max() > 0.01
+    kept = encode(static, tmp_path, dim=5)
+    assert not kept[2].any(), "no token: the zero vector stays one"
+    np.testing.assert_allclose(kept, oracle(static, truncate_dim=5, normalize_embeddings=True), atol=1e-6)
     for options in ({"dtype": "bfloat16"}, {"dim": 99}):
         with pytest.raises(ModelError, match=r"there is no bfloat16|99 cannot be kept"):
             tiny.load(static, tmp_path, **options)

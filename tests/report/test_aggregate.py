@@ -96,6 +96,51 @@ def test_partial_rows_have_no_mean_and_no_rank_and_do_not_move_the_others() -> N
     assert (last.have, last.need) == (2, 3)
 
 
+def test_a_first_stage_and_what_is_scored_without_it_are_one_row() -> None:
+    toy = suite(task("Find"), task("Rank", "Reranking"))
+    rank = result(A, "Rank", 0.4, kind="reranking")
+    staged = {k: result(A, "Find", s, variant=(f"first-bm25-{k}",)) for k, s in ((50, 0.2), (100, 0.3))}
+    (row,) = aggregate([staged[100], rank], toy).rows
+    assert (row.variant, row.revision, row.merged) == (("first-bm25-100",), "r1", False)
+    assert row.scores == pytest.approx({"Find": 30.0, "Rank": 40.0})
+    assert (row.complete, row.rank) == (True, 1)
+    both = aggregate([rank, *staged.values()], toy).rows
+    assert [(r.variant, r.scores["Rank"]) for r in both] == [
+        (("first-bm25-100",), 40),
+        (("first-bm25-50",), 40),
+    ]
+    (merged,) = aggregate([staged[100], rank], toy, merge_revisions=True).rows
+    assert merged.complete
+    half = result(A, "Rank", 0.7, kind="reranking", variant=("bf16",))
+    apart = aggregate([staged[100], half], toy).rows
+    assert sorted(r.variant for r in apart) == [("bf16",), ("first-bm25-100",)], "another precision"
+    other = aggregate([staged[100], result(A, "Rank", 0.4, revision="r2")], toy).rows
+    assert len(other) == 2, "another revision"
+    alone = aggregate([staged[100], rank], suite(task("Rank", "Reranking"))).rows
+    assert [r.variant for r in alone] == [()]
+
+
+def test_a_prompt_policy_and_what_it_does_not_move_are_one_row() -> None:
+    toy = suite(task("Find"), task("S", "STS"))
+    find = {"prompts": {"queries": "query: ", "documents": "passage: "}}
+    common = {"kind": "sts", "variant": ("prompts-mteb",)}
+    found = [
+        result(A, "Find", 0.3, provenance=find),
+        result(A, "S", 0.5, provenance={"prompts": {"left": ""}}, **common),
+    ]
+    (row,) = aggregate(found, toy).rows
+    assert (row.variant, row.complete) == (("prompts-mteb",), True)
+    carded = result(A, "S", 0.6, kind="sts", provenance={"prompts": {"left": "query: "}})
+    two = {r.variant: r.scores for r in aggregate([*found, carded], toy).rows}
+    assert {key: scores["S"] for key, scores in two.items()} == pytest.approx(
+        {("prompts-mteb",): 50.0, (): 60.0}
+    )
+    moved = [found[0], carded, result(A, "S", 0.5, kind="sts", variant=("prompts-none",))]
+    assert {r.variant: r.complete for r in aggregate(moved, toy).rows} == {(): True, ("prompts-none",): False}
+    lacking = [carded, result(A, "Find", 0.3, variant=("prompts-none",), provenance=find)]
+    assert {r.variant: r.have for r in aggregate(lacking, toy).rows} == {(): 1, ("prompts-none",): 1}
+
+
 def test_another_protocol_or_metric_never_shares_the_table() -> None:
     toy = suite(task("T1"), task("T2"))
     found = [

@@ -197,7 +197,8 @@ def test_the_public_function_reads_stores(tmp_path: Path) -> None:
     ours.fail(B, "r1", (), "mteb", "T1", "test", "default", "out of memory")
     theirs.put(replace(result(C, "T1", 0.6), revision=None))
     theirs.put(result(C, "T9", 0.6))
-    resolved = [SimpleNamespace(**vars(t), protocol="mteb", shown=t.main, sequence=()) for t in (task("T1"),)]
+    one = task("T1")
+    resolved = [SimpleNamespace(**vars(one), protocol="mteb", shown=one.main, column=one.type, sequence=())]
     aggregated = SimpleNamespace(columns=[], average="tasks")
     public = cast(Any, SimpleNamespace(name="toy", title="Toy", tasks=resolved, aggregate=aggregated))
     for _ in range(2):  # the submodule of the same name must not take the function's place

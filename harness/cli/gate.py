@@ -1,0 +1,171 @@
+"""`harness gate MODEL --baseline B`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli import common
+
+if TYPE_CHECKING:
+    from harness.models.catalog import Catalog
+    from harness.report.gate import Gate
+    from harness.report.sides import Side
+    from harness.report.verdict import Check
+    from harness.store import Store
+    from harness.suite import Suite
+
+
+class Annotations(StrEnum):
+    """CI systems that show findings beside the code."""
+
+    github = "github"
+    gitlab = "gitlab"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("gate")(gate)
+
+
+def gate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model whose results are stored.")],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            help="What it must not be worse than: a stored model (NAME[@REVISION][+VARIANT]), a folder of "
+            "results, git:REVISION:PATH, or a model card (README.md; tolerance only)."
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="gates.yaml: allowed drops, floors, required tasks.", show_default=False),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="The suite to gate on. [default: the model's, else smoke]")
+    ] = None,
+    results: common.Results = common.LOCAL,
+    exact: Annotated[bool, typer.Option("--exact", help="Any change fails, up or down.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", show_default=False)] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Append a Markdown summary to this file.", show_default=False)
+    ] = None,
+    annotations: Annotated[
+        Annotations | None,
+        typer.Option(help="github: workflow commands on stdout; gitlab: a code quality report on stdout."),
+    ] = None,
+    show_texts: Annotated[
+        bool, typer.Option("--show-texts", help="Show the texts of the examples that lost most.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of permutations and resamples.")] = 0,
+    catalog: common.Catalog = None,
+    data: common.Data = None,
+    cache: common.Cache = None,
+    offline: common.Offline = False,
+    json: common.Json = False,
+) -> None:
+    """Say whether a model got worse than a baseline; reads stored results only.
+
+    Exit codes: 0 no worse; 1 worse; 2 the comparison is not valid, or cannot be made.
+    """
+    from harness.errors import ConfigError
+    from harness.models.catalog import load_catalog
+    from harness.report import gate_ci, gate_report
+    from harness.report.gate import gate as decide
+    from harness.report.rules import load_gates
+    from harness.report.sides import stored_side
+    from harness.store import Store
+    from harness.suite import load_suite
+
+    if json and annotations is not None:
+        raise ConfigError("--json and --annotations both write to stdout: choose one")
+    models = load_catalog(catalog)
+    row = models.find(model)
+    chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
+    rules = load_gates(config)
+    protocol = chosen.tasks[0].protocol
+    store = Store(results, repair=False)
+    new = stored_side(store, model, protocol, models)
+    with _baseline(baseline, model, protocol, store, models) as old:
+        found = decide(old, new, chosen, rules, exact=exact, seed=seed)
+        texts = _texts(chosen, offline) if show_texts else None
+        markdown = gate_report.to_markdown(found, texts)
+    for problem in store.problems:
+        common.say(problem)
+    if junit is not None:
+        _write(junit, gate_ci.to_junit(found))
+    if summary is not None:
+        summary.parent.mkdir(parents=True, exist_ok=True)
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(markdown)
+    _answer(found, annotations, json=json)
+    raise typer.Exit(found.exit_code)
+
+
+def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None:
+    import json as js
+
+    from harness.report import gate_ci, gate_report
+
+    if json:
+        common.answer_json(gate_report.to_json(found))
+        return
+    if annotations is Annotations.gitlab:
+        common.answer(js.dumps(gate_ci.to_gitlab(found), ensure_ascii=False, indent=2))
+        common.say(gate_report.headline(found))
+        return
+    if annotations is Annotations.github:
+        common.answer(gate_ci.to_github(found))
+    elif found.checks and not found.invalid:
+        common.answer(common.table(gate_report.HEADER, gate_report.rows(found)))
+    for line in found.invalid:
+        common.say(f"not comparable: {line}")
+    for line in gate_report.notes(found):
+        common.say(line)
+    common.say(gate_report.headline(found))
+
+
+@contextmanager
+def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalog) -> Iterator[Side]:
+    """The other side, from wherever `--baseline` says it is."""
+    from harness.errors import ConfigError
+    from harness.report.sides import of_git, only_side, stored_side
+    from harness.store import Store
+
+    if text.startswith("git:"):
+        revision, colon, path = text.removeprefix("git:").partition(":")
+        if not (revision and colon and path):
+            raise ConfigError(f"{text!r} is not git:REVISION:PATH (as in git:main:results)")
+        with of_git(revision, path) as there:
+            yield only_side(there, model, protocol, models)
+    elif Path(text).expanduser().is_dir() and not (Path(text) / "config.json").is_file():
+        yield only_side(Store(text, repair=False), model, protocol, models)
+    else:
+        yield stored_side(store, text, protocol, models)
+
+
+def _texts(suite: Suite, offline: bool) -> Any:
+    """A reader of examples' texts; the data of a task are loaded when they are asked for."""
+    from harness.data.load import load_examples
+    from harness.data.texts import text_of
+
+    tasks = {task.name: task for task in suite.tasks}
+
+    def read(check: Check, split: str, subset: str, ids: Sequence[str]) -> Mapping[str, str]:
+        task = tasks.get(check.name)
+        if task is None or task.kind == "aggregate":
+            return {}
+        examples = load_examples(task, split, subset, {}, offline=offline)
+        return {name: text_of(examples, name) for name in ids}
+
+    return read
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,162 @@
+"""Is a difference more than chance: paired permutation test, standard errors, Holm, detectable drops.
+
+Differences are those of one model's value minus the other's on the same examples. Everything is a pure
+function of its arguments and a seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Float64 = npt.NDArray[np.float64]
+
+PERMUTATIONS = 10_000
+RESAMPLES = 1_000
+POWER = 0.8
+
+_BITS = ((np.arange(256)[:, None] >> np.arange(8)) & 1) * 2 - 1  # [256, 8] the signs a byte stands for
+_TABLES = 512  # groups of eight differences whose sums are tabulated together
+_AT_ONCE = 2_000_000  # weights drawn together
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far an estimated difference may be from the true one.
+
+    Attributes:
+        error: its standard error, 0 where nothing varies.
+        freedom: degrees of freedom of that error, infinite where it counts as known.
+    """
+
+    error: float
+    freedom: float
+
+    def __add__(self, other: Spread) -> Spread:
+        """Of the sum of two independent parts; degrees of freedom by Satterthwaite (1946)."""
+        mine, yours = self.error**2, other.error**2
+        total = mine + yours
+        if not mine or not yours or math.isinf(total):
+            return self if mine >= yours else other
+        shares = (mine / total) ** 2 / self.freedom + (yours / total) ** 2 / other.freedom
+        return Spread(math.sqrt(total), 1 / shares if shares else math.inf)
+
+    def interval(self, difference: float, level: float = 0.05) -> tuple[float, float]:
+        """Confidence interval of the difference at 1 - `level`, by Student's t."""
+        half = quantile(1 - level / 2, self.freedom) * self.error
+        return difference - half, difference + half
+
+    def below(self, difference: float) -> float:
+        """One-sided p-value of "it did not fall": small where `difference` is far below zero."""
+        from scipy.stats import t
+
+        if not self.error:
+            return 0.0 if difference < 0 else 1.0  # nothing varies
+        return float(t.cdf(difference / self.error, self.freedom))
+
+
+def mean_spread(values: npt.ArrayLike) -> Spread:
+    """Of the mean of independent values [n]; a single one tells nothing (infinite error)."""
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
+        return Spread(math.inf, 1.0)
+    return Spread(float(array.std(ddof=1)) / math.sqrt(len(array)), len(array) - 1.0)
+
+
+def sign_flip(
+    differences: npt.ArrayLike, *, seed: int = 0, permutations: int = PERMUTATIONS
+) -> tuple[float, float]:
+    """Paired permutation test of a mean (Fisher's sign flips), one-sided both ways.
+
+    Under the hypothesis that the models are exchangeable, each difference could as well have had the
+    other sign. With at most 13 differences other than zero, all sign patterns are counted; else
+    `permutations` random ones and the observed one (Phipson and Smyth 2010), so p is never 0.
+
+    Args:
+        differences: [n], finite.
+
+    Returns:
+        p-values of "the mean is not below zero" and of "the mean is not above zero": the first is small
+        after a drop.
+    """
+    array = np.asarray(differences, dtype=np.float64)
+    array = array[array != 0]
+    if not len(array):
+        return 1.0, 1.0
+    observed = float(array.sum())
+    # Sums of the same numbers in another order differ in their last bits, and count as equal.
+    slack = 1e-9 * float(np.abs(array).sum())
+    if len(array) <= 13:
+        patterns = ((np.arange(1 << len(array))[:, None] >> np.arange(len(array))) & 1) * 2 - 1
+        sums = patterns @ array
+        return float(np.mean(sums <= observed + slack)), float(np.mean(sums >= observed - slack))
+    sums = _flipped_sums(array, permutations, seed)
+    low = (1 + int((sums <= observed + slack).sum())) / (permutations + 1)
+    high = (1 + int((sums >= observed - slack).sum())) / (permutations + 1)
+    return low, high
+
+
+def _flipped_sums(array: Float64, permutations: int, seed: int) -> Float64:
+    # One random byte gives eight differences their signs; its 256 possible sums are tabulated, so that a
+    # permutation costs one look-up for eight differences.
+    generator = np.random.default_rng(seed)
+    groups = -(-len(array) // 8)
+    padded = np.pad(array, (0, groups * 8 - len(array))).reshape(groups, 8)
+    sums = np.zeros(permutations)
+    for start in range(0, groups, _TABLES):
+        tables = padded[start : start + _TABLES] @ _BITS.T
+        for table in tables:
+            sums += table[generator.integers(0, 256, size=permutations, dtype=np.uint8)]
+    return sums
+
+
+def bootstrap_weights(n: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[Float64]:
+    """How often each of n examples is drawn in each bootstrap sample, in blocks float64 [b, n].
+
+    Rows sum to n (draws with replacement). Both models are weighed with the same rows: that is the pairing.
+    """
+    generator = np.random.default_rng(seed)
+    block = max(1, min(resamples, _AT_ONCE // max(n, 1)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = generator.integers(0, n, size=(size, n))
+        drawn += np.arange(size)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm 1979), so that `level` bounds the error of the family."""
+    order = sorted(range(len(pvalues)), key=lambda i: pvalues[i])
+    adjusted = [1.0] * len(pvalues)
+    highest = 0.0
+    for place, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(pvalues) - place) * pvalues[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def detectable(spread: Spread, *, level: float, tolerance: float = 0.0, power: float = POWER) -> float:
+    """The smallest true drop that a one-sided test at `level` finds with the given power.
+
+    The observed drop must be significant and beyond the tolerance, so the larger of both limits counts.
+
+    Args:
+        level: of this one test; for a family of m tests under Holm, level / m is safe.
+    """
+    if not spread.error:
+        return tolerance
+    limit = max(tolerance, quantile(1 - level, spread.freedom) * spread.error)
+    return limit + quantile(power, spread.freedom) * spread.error
+
+
+def quantile(probability: float, freedom: float) -> float:
+    """Of Student's t; the normal distribution's where `freedom` is infinite."""
+    from scipy.stats import norm, t
+
+    value: Any = norm.ppf(probability) if math.isinf(freedom) else t.ppf(probability, freedom)
+    return float(value)

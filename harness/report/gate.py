@@ -1,0 +1,226 @@
+"""Did the model get worse? Every task, type and mean of a suite against a baseline, with a reason for each.
+
+A drop counts when it exceeds what the rules allow *and* the paired test finds it significant after Holm's
+correction over all checks of the gate. Without per-example values (a public baseline) the tolerance alone
+decides, and the check says so. Two results that were not made the same way are no comparison at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.errors import DataError
+from harness.metrics import family
+from harness.report.apart import Difference, differences
+from harness.report.paired import Paired, paired, pooled
+from harness.report.rules import Gates, Rule
+from harness.report.sides import Side
+from harness.report.verdict import Check, judged, points, whole
+from harness.suite import Suite
+from harness.task import Task
+from harness.types import Result
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The whole answer.
+
+    Attributes:
+        invalid: why the comparison is not valid, a line each; then there is no verdict on the model.
+        environment: what else differs (libraries, device), shown apart.
+        accepted: differences that the rules accept.
+        untested: tasks without per-example values, where the tolerance alone decided.
+        absent: tasks that neither side has and the rules do not require.
+    """
+
+    suite: str
+    old: str
+    new: str
+    level: float
+    checks: tuple[Check, ...]
+    invalid: tuple[str, ...]
+    environment: tuple[str, ...]
+    accepted: tuple[str, ...]
+    untested: tuple[str, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed, the worst loss first."""
+        return tuple(sorted((c for c in self.checks if c.bad), key=lambda c: (c.gain, c.name)))
+
+    @property
+    def exit_code(self) -> int:
+        """0 good, 1 the model got worse, 2 the comparison is not valid."""
+        return 2 if self.invalid else 1 if self.failed else 0
+
+
+def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = False, seed: int = 0) -> Gate:
+    """Compare two sides on a suite.
+
+    Args:
+        exact: any change beyond float noise fails, up or down; for models that answer the same every time.
+        seed: of permutations and resamples.
+    """
+    needed = rules.needed(suite.name) or ()
+    absent: list[str] = []
+    invalid: list[str] = []
+    environment: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    untested: list[str] = []
+    known = {task.name for task in suite.tasks}
+    invalid += [
+        f"the rules name {n}, which is no task of {suite.name}"
+        for n in sorted({*rules.named(suite.name)} - known)
+    ]
+    found: dict[str, tuple[Task, Check]] = {}
+    for task in suite.tasks:
+        lacking = _lacking(old, task), _lacking(new, task)
+        if any(lacking):
+            if task.name in needed or (not needed and not all(lacking)):
+                invalid += [*lacking[0], *lacking[1]]
+            elif all(lacking):
+                absent.append(task.name)
+            continue
+        pairs = [(old.results[task.name, *e], new.results[task.name, *e]) for e in task.entries]
+        wrong = _told(task.name, pairs, rules, environment, accepted)
+        invalid += wrong
+        if not wrong:
+            check = _task_check(task, pairs, old, new, rules.task(suite.name, task.name), seed)
+            found[task.name] = (task, check)
+            if check.entries is None:
+                untested.append(task.name)
+    checks = [check for _, check in found.values()]
+    if not invalid:
+        if not checks:
+            invalid.append(f"no task of {suite.name} has results on both sides")
+        else:
+            checks += _means(found, suite, rules)
+    decided = judged(checks, rules.level, exact=exact)
+    return Gate(
+        suite.name, old.label, new.label, rules.level, tuple(decided), tuple(dict.fromkeys(invalid)),
+        _counted(environment), _counted(accepted), tuple(untested), tuple(absent),
+    )  # fmt: skip
+
+
+def _lacking(side: Side, task: Task) -> list[str]:
+    missing = [
+        f"{split}/{subset}"
+        for split, subset in task.entries
+        if (task.name, split, subset) not in side.results
+    ]
+    if not missing:
+        return []
+    which = (
+        f" ({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''})" if len(task.entries) > 1 else ""
+    )
+    return [f"{side.label} has no result for {task.name}{which}"]
+
+
+def _told(
+    name: str,
+    pairs: Iterable[tuple[Result, Result]],
+    rules: Gates,
+    environment: Counter[str],
+    accepted: Counter[str],
+) -> list[str]:
+    """Differences that make the task's comparison invalid; the others go where they are shown."""
+    wrong: dict[str, None] = {}
+    for pair in pairs:
+        for difference in differences(*pair):
+            if difference.what in rules.accept:
+                accepted[difference.text] += 1
+            elif difference.invalid:
+                wrong[_sentence(name, difference)] = None
+            else:
+                environment[difference.text] += 1
+    return list(wrong)
+
+
+def _sentence(name: str, difference: Difference) -> str:
+    return f"{name}: {difference.text}"
+
+
+def _task_check(
+    task: Task, pairs: Sequence[tuple[Result, Result]], old: Side, new: Side, rule: Rule, seed: int
+) -> Check:
+    metric = _metric(task, pairs)
+    scale = points(metric)
+    values = [[scale * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
+    before, after = (sum(side) / len(side) for side in values)
+    better = -1 if family(metric).better == "lower" else 1
+    entries = _entries(task, pairs, old, new, metric, seed)
+    return Check(
+        "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries
+    )
+
+
+def _entries(
+    task: Task, pairs: Sequence[tuple[Result, Result]], old: Side, new: Side, metric: str, seed: int
+) -> dict[tuple[str, str], Paired] | None:
+    """The paired difference of every entry; None where one has no per-example values."""
+    if task.kind == "aggregate":
+        return _of_members(task, old, new, seed)
+    found = {}
+    for before, after in pairs:
+        tables = old.samples(before), new.samples(after)
+        if tables[0] is None or tables[1] is None:
+            return None
+        found[before.split, before.subset] = paired(before, after, (tables[0], tables[1]), metric, seed=seed)
+    return found
+
+
+def _of_members(task: Task, old: Side, new: Side, seed: int) -> dict[tuple[str, str], Paired] | None:
+    means = []
+    for member in task.members:
+        if _lacking(old, member) or _lacking(new, member):
+            return None
+        pairs = [(old.results[member.name, *e], new.results[member.name, *e]) for e in member.entries]
+        parts = _entries(member, pairs, old, new, _metric(member, pairs), seed)
+        if parts is None:
+            return None
+        means.append(pooled(list(parts.values())))
+    return {task.entries[0]: pooled(means)}
+
+
+def _metric(task: Task, pairs: Sequence[tuple[Result, Result]]) -> str:
+    """The metric that the suite shows, where both sides have it; else the main one of both."""
+    if all(task.shown in r.exact for pair in pairs for r in pair):
+        return task.shown
+    mains = {r.main_metric for pair in pairs for r in pair}
+    if len(mains) > 1:
+        raise DataError(f"{task.name}: the two sides have no metric in common ({', '.join(sorted(mains))})")
+    return mains.pop()
+
+
+def _means(found: Mapping[str, tuple[Task, Check]], suite: Suite, rules: Gates) -> list[Check]:
+    """Checks of every type with a rule, and of the whole suite."""
+    checks = []
+    for name in dict.fromkeys(task.type for task, _ in found.values()):
+        rule = rules.type(suite.name, name)
+        if rule is not None:
+            checks.append(_mean("type", name, [c for task, c in found.values() if task.type == name], rule))
+    if len(found) > 1 and any(check.rule.weight for _, check in found.values()):
+        checks.append(_mean("suite", suite.name, [c for _, c in found.values()], rules.whole(suite.name)))
+    return checks
+
+
+def _mean(level: Literal["type", "suite"], name: str, members: Sequence[Check], rule: Rule) -> Check:
+    weights = [check.rule.weight or 0.0 for check in members]
+    if not sum(weights):
+        weights = [1.0] * len(members)
+    # Where lower is better a score counts with a minus, so that a drop is a drop.
+    old = sum(w * c.better * c.old for w, c in zip(weights, members, strict=True)) / sum(weights)
+    gain = sum(w * c.gain for w, c in zip(weights, members, strict=True)) / sum(weights)
+    check = Check(level, name, "mean", old, old + gain, 1, rule.allowed(old), rule)
+    parts = [part for member in members if (part := whole(member)) is not None]
+    if len(parts) < len(members):
+        return check
+    return replace(check, entries={("", ""): pooled(parts, weights)})
+
+
+def _counted(found: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(found))

@@ -1,0 +1,86 @@
+"""A gate's answer for CI systems: JUnit XML, GitHub's annotations, GitLab's code quality report."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+from xml.etree import ElementTree
+
+from harness.report.gate import Gate
+from harness.report.gate_report import headline
+
+_ANNOTATED = 10  # GitHub shows ten annotations of a step
+
+
+def to_junit(gate: Gate) -> str:
+    """JUnit XML as common CI systems show it: one test case a check; an invalid comparison is an error."""
+    failures = 0 if gate.invalid else len(gate.failed)
+    errors = len(gate.invalid)
+    count = len(gate.checks) if not gate.invalid else errors
+    suites = ElementTree.Element("testsuites", name="harness gate")
+    suite = ElementTree.SubElement(
+        suites, "testsuite", name=f"gate {gate.suite}", tests=str(count), failures=str(failures),
+        errors=str(errors), skipped="0",
+    )  # fmt: skip
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in (("model", gate.new), ("baseline", gate.old), ("level", f"{gate.level:g}")):
+        ElementTree.SubElement(properties, "property", name=name, value=_xml(value))
+    for line in gate.invalid:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"gate.{gate.suite}", name=_xml(line.partition(":")[0])
+        )
+        ElementTree.SubElement(case, "error", type="not comparable", message=_xml(line))
+    for check in [] if gate.invalid else gate.checks:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"gate.{gate.suite}.{check.level}", name=_xml(check.name)
+        )
+        if check.bad:
+            failure = ElementTree.SubElement(case, "failure", type=check.verdict, message=_xml(check.reason))
+            failure.text = _xml(f"{check.metric}: {check.old:.4f} to {check.new:.4f}; {check.test}")
+        else:
+            ElementTree.SubElement(case, "system-out").text = _xml(
+                f"{check.metric}: {check.old:.4f} to {check.new:.4f} ({check.verdict})"
+            )
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def to_github(gate: Gate) -> str:
+    """Workflow commands that GitHub shows as annotations."""
+    lines = [f"::error title=gate not comparable::{_command(line)}" for line in gate.invalid]
+    lines += [
+        f"::error title=gate {_command(c.name)}::{_command(c.reason)}"
+        for c in (() if gate.invalid else gate.failed)
+    ]
+    if len(lines) > _ANNOTATED:
+        lines = [*lines[: _ANNOTATED - 1], f"::error title=gate::and {len(lines) - _ANNOTATED + 1} more"]
+    return "".join(f"{line}\n" for line in lines or [f"::notice title=gate::{_command(headline(gate))}"])
+
+
+def to_gitlab(gate: Gate) -> list[dict[str, Any]]:
+    """GitLab's code quality report, which a merge request shows; JSON-ready."""
+    found = [(line.partition(":")[0], line, "blocker") for line in gate.invalid]
+    found += [(c.name, f"{c.name}: {c.reason}", "major") for c in (() if gate.invalid else gate.failed)]
+    return [
+        {
+            "description": text,
+            "check_name": f"gate {name}",
+            "fingerprint": _digest(gate.suite, name),
+            "severity": severity,
+            "location": {"path": f"gate/{gate.suite}/{name}", "lines": {"begin": 1}},
+        }
+        for name, text, severity in found
+    ]
+
+
+def _xml(text: str) -> str:
+    """Without the control characters that XML 1.0 cannot hold."""
+    return "".join(c if c in "\t\n\r" or " " <= c <= "\ud7ff" or c >= "\ue000" else "�" for c in text)
+
+
+def _command(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,114 @@
+"""What a gate allows: `gates.yaml`, and what counts where it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.definition import Strict
+from harness.yamlfile import load_yaml
+
+Points = Annotated[float, Field(ge=0)]
+# What makes a comparison invalid unless the file accepts it; the rest of the environment is only shown.
+Difference = Literal[
+    "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "device", "libraries"
+]
+
+
+class Rule(Strict):
+    """Limits of one task, one type of task or a mean. All scores and drops in points (x100)."""
+
+    max_drop: Points | None = None
+    max_relative_drop: Points | None = None  # per cent of the baseline's score
+    floor: float | None = None
+    must_improve: Points | None = None
+    weight: Points | None = None
+
+    def over(self, other: Rule) -> Rule:
+        """This rule, with what it leaves open taken from another one."""
+        said = self.model_dump(exclude_none=True)
+        return Rule(**{**other.model_dump(exclude_none=True), **said})
+
+    def allowed(self, baseline: float) -> float:
+        """The largest drop that is no regression, in points: the smaller of the two limits."""
+        limits = [self.max_drop] if self.max_drop is not None else []
+        if self.max_relative_drop is not None:
+            limits.append(self.max_relative_drop / 100 * abs(baseline))
+        return min(limits, default=0.0)
+
+
+BUILT_IN = Rule(max_drop=0.5, weight=1.0)  # of a task; of a mean, the noise of single tasks averages out
+BUILT_IN_MEAN = Rule(max_drop=0.3)
+
+
+class Section(Strict):
+    """Rules of one suite, or of all of them.
+
+    Attributes:
+        mean: of the (weighted) mean over the tasks.
+        types, tasks: by name; `default` stands for those that are not named. A type without any rule is
+            not gated.
+        required: tasks that must be there; None for every task of the suite.
+    """
+
+    mean: Rule = Rule()
+    types: dict[str, Rule] = Field(default_factory=dict)
+    tasks: dict[str, Rule] = Field(default_factory=dict)
+    required: list[str] | None = None
+
+
+class Gates(Section):
+    """The whole file.
+
+    Attributes:
+        level: the chance of a false alarm that is allowed, over all checks of a gate together.
+        accept: differences between the two results that do not make them incomparable here.
+        suites: what differs for single suites.
+    """
+
+    level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    accept: list[Difference] = Field(default_factory=list)
+    suites: dict[str, Section] = Field(default_factory=dict)
+
+    def task(self, suite: str, name: str) -> Rule:
+        """The rule of a task; the suite's word counts before the file's."""
+        found = Rule()
+        for section in self._sections(suite):
+            found = found.over(section.tasks.get(name, Rule())).over(section.tasks.get("default", Rule()))
+        return found.over(BUILT_IN)
+
+    def type(self, suite: str, name: str) -> Rule | None:
+        """The rule of a type's mean, or None where there is none."""
+        found = Rule()
+        for section in self._sections(suite):
+            found = found.over(section.types.get(name, Rule())).over(section.types.get("default", Rule()))
+        return None if found == Rule() else found
+
+    def whole(self, suite: str) -> Rule:
+        """The rule of the mean over the suite's tasks."""
+        found = Rule()
+        for section in self._sections(suite):
+            found = found.over(section.mean)
+        return found.over(BUILT_IN_MEAN)
+
+    def needed(self, suite: str) -> list[str] | None:
+        """The required tasks; None for all of the suite's."""
+        return next((s.required for s in self._sections(suite) if s.required is not None), None)
+
+    def named(self, suite: str) -> Iterator[str]:
+        """Every task that a rule or `required` names."""
+        for section in self._sections(suite):
+            yield from (name for name in section.tasks if name != "default")
+            yield from section.required or ()
+
+    def _sections(self, suite: str) -> list[Section]:
+        own = self.suites.get(suite)
+        return [own, self] if own is not None else [self]
+
+
+def load_gates(path: Path | None) -> Gates:
+    """The rules of a file, or the built-in ones. Raises ConfigError with file and line."""
+    return Gates() if path is None else load_yaml(path, Gates)

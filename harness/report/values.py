@@ -1,0 +1,52 @@
+"""Metrics of stored results: their values under any spelling, their scale and direction."""
+
+from __future__ import annotations
+
+import re
+
+from harness.errors import UnknownNameError
+from harness.metrics import Family, family
+from harness.types import Result
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+
+
+def metric_value(result: Result, metric: str) -> float | None:
+    """The value of a stored metric under any of its spellings; None where the result does not have it.
+
+    Where pair classification lacks a `max_...`, it is the largest of its four similarities, its definition.
+    Six decimals, as stored, so that a fresh result and the same one read back give the same table.
+    """
+    if metric in result.metrics:
+        return round(result.metrics[metric], 6)
+    name = _spelling(metric)
+    spelled = {**{_spelling(key): value for key, value in result.metrics.items()}, **result.metrics}
+    value = spelled.get(name)
+    if value is None and name.startswith("max_"):
+        parts = [f"{similarity}_{name.removeprefix('max_')}" for similarity in SIMILARITIES]
+        value = max(spelled[part] for part in parts) if spelled.keys() >= set(parts) else None
+    return None if value is None else round(value, 6)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a lower value of this metric is the better one."""
+    return _family(metric).better == "lower"
+
+
+def scale(metric: str) -> float:
+    """What a value is multiplied by to be shown: 100, but 1 for what is a percentage already."""
+    return 100 / _family(metric).high
+
+
+def _family(metric: str) -> Family:
+    """What is known of a metric, under whichever spelling."""
+    try:
+        return family(metric)
+    except UnknownNameError:
+        return family(_spelling(metric))
+
+
+def _spelling(metric: str) -> str:
+    """Today's name of a metric that mteb once spelled otherwise (`cos_sim_spearman`, `map`), or `ndcg@10`."""
+    name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_").replace("cos_sim_", "cosine_")
+    return {"map": "map_at_1000", "mrr": "mrr_at_1000"}.get(name, name)

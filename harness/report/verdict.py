@@ -1,0 +1,128 @@
+"""One check of a gate: what it compared, what the rules allow, and the verdict with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.metrics import family
+from harness.metrics.stats import detectable, holm
+from harness.report.paired import Paired, pooled
+from harness.report.rules import Rule
+
+Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
+BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
+EXACT = 1e-6  # what float noise of another machine may move an equal score (0 to 1) by
+
+
+@dataclass(frozen=True)
+class Check:
+    """One verdict; scores and drops in points.
+
+    Attributes:
+        level: "task", "type" or "suite".
+        old, new: scores as the suite shows them.
+        allowed: the largest drop that is no regression.
+        p: Holm's p-value of a drop; None where there are no per-example values on both sides.
+        interval: of the gain, at 95 %; None likewise.
+        detectable: the smallest drop that this check would have found four times in five; None likewise, and
+            where both sides answered alike.
+        test: the test behind it, what it went over, and how many.
+        reason: the verdict in words.
+        entries: the differences behind it, by split and subset.
+    """
+
+    level: Literal["task", "type", "suite"]
+    name: str
+    metric: str
+    old: float
+    new: float
+    better: int
+    allowed: float
+    rule: Rule
+    verdict: Verdict = "pass"
+    p: float | None = None
+    p_rise: float | None = None
+    interval: tuple[float, float] | None = None
+    detectable: float | None = None
+    test: str = ""
+    reason: str = ""
+    entries: Mapping[tuple[str, str], Paired] | None = None
+
+    @property
+    def gain(self) -> float:
+        """How much better the new model is; negative after a drop."""
+        return self.better * (self.new - self.old)
+
+    @property
+    def bad(self) -> bool:
+        """Whether this check fails the gate."""
+        return self.verdict in BAD
+
+
+def points(metric: str) -> float:
+    """What brings a metric's values to points: 100, or 1 where it is in per cent already."""
+    return 1.0 if family(metric).high == 100.0 else 100.0
+
+
+def whole(check: Check) -> Paired | None:
+    """The difference behind a check, in points; None where there are no per-example values."""
+    if check.entries is None:
+        return None
+    found = pooled(list(check.entries.values()))
+    if check.metric == "mean":
+        return found
+    scale = points(check.metric)
+    spread = replace(found.spread, error=scale * found.spread.error)
+    return replace(found, old=scale * found.old, new=scale * found.new, spread=spread)
+
+
+def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]:
+    """Every check with its p-value, corrected for all that could be tested, and its verdict."""
+    wholes = [whole(check) for check in checks]
+    places = [i for i, whole in enumerate(wholes) if whole is not None]
+    adjusted = dict(zip(places, holm([w.p_drop for w in wholes if w is not None]), strict=True))
+    out = []
+    for i, check in enumerate(checks):
+        found = wholes[i]
+        if found is not None:
+            known = found.spread.error > 0  # equal answers say nothing of how much others would vary
+            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed)
+            check = replace(
+                check, p=adjusted[i], p_rise=found.p_rise, interval=found.interval(),
+                detectable=least if known else None,
+                test=f"{found.method}, {found.n} {found.unit}",
+            )  # fmt: skip
+        verdict, reason = _exact(check) if exact else _verdict(check, level)
+        out.append(replace(check, verdict=verdict, reason=reason))
+    return out
+
+
+def _exact(check: Check) -> tuple[Verdict, str]:
+    limit = 100 * EXACT
+    if abs(check.gain) > limit:
+        return "changed", f"{check.old:.6f} became {check.new:.6f}; nothing may change"
+    return "same", ""
+
+
+def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
+    rule = check.rule
+    drop = -check.gain
+    if rule.floor is not None and check.better * (check.new - rule.floor) < 0:
+        return "below floor", f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {rule.floor:g}"
+    if drop > check.allowed:
+        if check.p is None:
+            return (
+                "regressed",
+                f"lost {drop:.2f}, {check.allowed:.2f} are allowed; no per-example values to test",
+            )
+        if check.p < level:
+            return "regressed", f"lost {drop:.2f}, {check.allowed:.2f} are allowed; p = {check.p:.2g}"
+        return "noise", f"lost {drop:.2f}, within noise (p = {check.p:.2g})"
+    if rule.must_improve is not None:
+        if check.gain < rule.must_improve or check.gain <= 0:
+            return "not improved", f"gained {check.gain:.2f}, must gain {rule.must_improve:g}"
+        if check.p_rise is not None and check.p_rise >= level:
+            return "not improved", f"gained {check.gain:.2f}, within noise (p = {check.p_rise:.2g})"
+    return ("same" if check.gain == 0 else "pass"), ""

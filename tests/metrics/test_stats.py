@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as sp
+
+from harness.metrics.stats import (
+    Spread,
+    bootstrap_weights,
+    detectable,
+    holm,
+    mean_spread,
+    quantile,
+    sign_flip,
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_differences_are_permuted_exhaustively_as_scipy_does(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(-0.3, 1, 9)
+    for at, alternative in ((0, "less"), (1, "greater")):
+        peer = sp.permutation_test(
+            (values,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
+        )
+        assert sign_flip(values)[at] == pytest.approx(peer.pvalue)
+
+
+def test_many_differences_are_sampled_and_agree_with_the_normal_limit() -> None:
+    values = np.random.default_rng(0).normal(-0.05, 1, 2000)
+    low, high = sign_flip(values, seed=3)
+    z = values.sum() / math.sqrt((values**2).sum())
+    assert low == pytest.approx(sp.norm.cdf(z), abs=0.01)
+    assert low + high == pytest.approx(1.0, abs=2e-3)
+    assert sign_flip(values, seed=3) == (low, high)
+    assert sign_flip(values, seed=4) != (low, high)
+
+
+def test_the_number_of_differences_need_not_fill_the_last_byte() -> None:
+    values = np.full(21, -1.0)
+    low, high = sign_flip(values)
+    assert low == pytest.approx(1 / 10_001, abs=2e-4)
+    assert high == 1.0
+
+
+def test_no_difference_is_no_evidence_and_p_is_never_zero() -> None:
+    assert sign_flip([]) == (1.0, 1.0)
+    assert sign_flip(np.zeros(50)) == (1.0, 1.0)
+    assert sign_flip([-1.0] * 5)[0] == pytest.approx(1 / 32)
+    assert sign_flip(np.full(400, -1.0))[0] == pytest.approx(1 / 10_001)
+
+
+def test_equal_sums_count_on_both_sides_whatever_their_rounding() -> None:
+    values = np.array([0.1, 0.2, -0.3])
+    assert sign_flip(values)[0] == pytest.approx(5 / 8)  # sums: 0 twice, +-.2, +-.4, +-.6
+
+
+def test_the_spread_of_a_mean_gives_students_test() -> None:
+    values = np.random.default_rng(1).normal(0.2, 1, 30)
+    spread = mean_spread(values)
+    peer = sp.ttest_1samp(values, 0, alternative="less")
+    assert spread.below(float(values.mean())) == pytest.approx(peer.pvalue)
+    interval = sp.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert spread.interval(float(values.mean())) == pytest.approx((interval.low, interval.high))
+    assert mean_spread([3.0]).below(-9.0) == pytest.approx(0.5)
+
+
+def test_spreads_add_by_satterthwaite() -> None:
+    both = Spread(3.0, 10.0) + Spread(4.0, 5.0)
+    assert both.error == 5.0
+    assert both.freedom == pytest.approx(25**2 / (9**2 / 10 + 16**2 / 5))
+    assert Spread(0.0, 9.0) + Spread(2.0, 4.0) == Spread(2.0, 4.0)
+    assert (Spread(1.0, math.inf) + Spread(1.0, math.inf)).freedom == math.inf
+
+
+def test_without_spread_any_drop_is_certain() -> None:
+    assert Spread(0.0, 5.0).below(-1e-9) == 0.0
+    assert Spread(0.0, 5.0).below(0.0) == 1.0
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_bootstrap_weights_are_draws_with_replacement() -> None:
+    blocks = list(bootstrap_weights(50, seed=2, resamples=400))
+    weights = np.concatenate(blocks)
+    assert weights.shape == (400, 50)
+    assert (weights.sum(axis=1) == 50).all()
+    assert weights.mean() == 1.0
+    assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.05)
+    assert (weights == np.concatenate(list(bootstrap_weights(50, seed=2, resamples=400)))).all()
+
+
+def test_a_drop_of_the_detectable_size_is_found_four_times_in_five() -> None:
+    generator = np.random.default_rng(0)
+    n, level, tolerance = 200, 0.01, 0.1
+    size = detectable(Spread(1 / math.sqrt(n), n - 1.0), level=level, tolerance=tolerance)
+    found = 0
+    for _ in range(1000):
+        values = generator.normal(-size, 1, n)
+        drop = -float(values.mean())
+        found += drop > tolerance and mean_spread(values).below(-drop) < level
+    assert 760 < found < 840
+    assert detectable(Spread(0.0, 9.0), level=0.05, tolerance=0.2) == 0.2
+    assert quantile(0.975, math.inf) == pytest.approx(1.959964, abs=1e-6)
