@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+Rng = Literal["alone", "sequence"]  # see `harness.streams`
 NAME = re.compile(r"[^/\\\x00-\x1f]{1,120}")
 
 
@@ -65,6 +66,7 @@ class TaskDefinition(Strict):
     document: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, bool | int | float | str | list[str] | None] = Field(default_factory=dict)
+    rng: Rng | None = None  # the suite's, where it is left out
     languages: list[str] = Field(default_factory=list)
     main: str | None = None
     also: list[str] = Field(default_factory=list)  # metrics shown beside the main one, in no mean

@@ -7,8 +7,9 @@ from typing import Any
 
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Splits, TaskDefinition
-from harness.errors import DataError, UnknownNameError
+from harness.definition import Rng, Splits, TaskDefinition
+from harness.errors import ConfigError, DataError, UnknownNameError
+from harness.scorers import Scorer
 
 Entry = tuple[str, str]  # split, subset
 
@@ -106,6 +107,45 @@ def named_splits(definition: TaskDefinition) -> list[str] | None:
     """The splits to score, as far as the definition names them."""
     splits = definition.splits
     return [splits.test] if isinstance(splits, Splits) else splits
+
+
+def sequence_of(
+    definition: TaskDefinition,
+    chosen: Scorer,
+    entries: Sequence[Entry],
+    absent: Sequence[Entry],
+    info: TaskInfo | None,
+    rng: Rng,
+) -> tuple[Entry, ...]:
+    """The pairs in the order in which mteb's task object draws for them; empty where each draws alone.
+
+    Splits stand in the order asked for, within each the subsets in mteb's own order: its task objects keep
+    that order, whichever subsets are chosen.
+
+    Args:
+        rng: what the suite says, where the definition says nothing.
+
+    Raises:
+        ConfigError: the definition asks for one random stream, and the scorer has none.
+        DataError: the folder lacks an entry, so that nobody knows what the next ones draw.
+    """
+    if definition.rng == "sequence" and not chosen.stream:
+        raise ConfigError(
+            f"task {definition.name}: rng: sequence is for scorers with a random stream (bootstrap_kmeans, "
+            f"few_shot_knn); {chosen.name} has none"
+        )
+    if (definition.rng or rng) == "alone" or not chosen.stream:
+        return ()
+    if absent:
+        raise DataError(
+            f"task {definition.name}: rng: sequence needs the data of every entry, and "
+            f"{absent[0][0]}/{absent[0][1]} is not in the data folder ({len(absent)} are missing);\n"
+            "add them (harness prefetch), name fewer subsets, or say rng: alone"
+        )
+    splits = list(dict.fromkeys((*(named_splits(definition) or ()), *(split for split, _ in entries))))
+    named = info.subsets if info else definition.subsets or ()
+    subsets = list(dict.fromkeys((*named, *(subset for _, subset in entries))))
+    return tuple(sorted(entries, key=lambda entry: (splits.index(entry[0]), subsets.index(entry[1]))))
 
 
 def _asked(

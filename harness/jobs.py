@@ -14,6 +14,7 @@ from harness.errors import HarnessError, ModelError, together
 from harness.first_stage import FirstStage
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render, route_for
+from harness.streams import FRESH, Stream, following, walked
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Pairs, Role, Texts
@@ -30,6 +31,7 @@ class Job:
         shown: role to the first rendered text, for the record and for the user's eyes.
         first: the first stage whose candidates are reranked (see `FirstStage.identity`), or None. The pairs
             are missing until it has searched.
+        stream: where the task's random stream stands before this entry draws.
         candidates_sha256: of the candidate lists; None where there are none, or none that were searched.
     """
 
@@ -44,6 +46,7 @@ class Job:
     shown: Mapping[str, str]
     first: Mapping[str, Any] | None = None
     candidates_sha256: str | None = None
+    stream: Stream = FRESH
 
     @property
     def routes(self) -> dict[str, str] | None:
@@ -151,10 +154,14 @@ def prepare(
     """
     jobs: list[Job] = []
     problems: list[HarnessError] = []
-    for split, subset in task.entries:
+    stream = FRESH
+    for (split, subset), scored in walked(task):
         try:
             examples = load_examples(task, split, subset, loaded, offline=offline)
-            jobs.append(_job(task, split, subset, examples, card, first))
+            if scored:
+                jobs.append(_job(task, split, subset, examples, card, first, stream))
+            drawing = {**task.settings, "stream": stream.state}
+            stream = following(task, (split, subset), examples, drawing)
         except HarnessError as error:
             problems.append(error)
     loaded.pop(task.name, None)
@@ -206,9 +213,17 @@ def with_candidates(job: Job, lists: Mapping[str, Sequence[str]], digest: str | 
 
 
 def _job(
-    task: Task, split: str, subset: str, examples: Examples, card: ModelCard, first: FirstStage | None
+    task: Task,
+    split: str,
+    subset: str,
+    examples: Examples,
+    card: ModelCard,
+    first: FirstStage | None,
+    stream: Stream,
 ) -> Job:
     settings = {**task.settings, "similarity": card.similarity, "main": task.main}
+    if stream.state is not None:
+        settings["stream"] = stream.state
     texts: dict[str, Texts] = {}
     pairs = None
     staged = None
@@ -224,7 +239,19 @@ def _job(
         shown = _sides(pairs)
     elif task.kind in RANKING and isinstance(examples, RankingExamples):
         shown = {"queries": examples.queries[0], "documents": examples.documents[0]}
-    return Job(task, split, subset, examples, fingerprint(examples), settings, texts, pairs, shown, staged)
+    return Job(
+        task,
+        split,
+        subset,
+        examples,
+        fingerprint(examples),
+        settings,
+        texts,
+        pairs,
+        shown,
+        staged,
+        stream=stream,
+    )
 
 
 def _texts(task: Task, examples: Examples, settings: Mapping[str, Any], card: ModelCard) -> dict[str, Texts]:

@@ -44,6 +44,7 @@ def identity(
     prompts: Mapping[str, str],
     first: Mapping[str, Any] | None = None,
     routes: Mapping[str, str] | None = None,
+    stream: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """All that decides whether a stored number still stands, JSON-ready.
 
@@ -52,12 +53,13 @@ def identity(
         prompts: name of a kind's text to the prompt in front of it.
         first: the first stage whose candidates were reranked (see `FirstStage.identity`).
         routes: name of a kind's text to the adapter it goes through; None where no text has any.
+        stream: what names the random stream that was drawn from (see `harness.streams`).
     """
     return {
         "fingerprint": card.fingerprint,
         "data": data,
         "scorer": f"{task.scorer.name}@{task.scorer.version}",
-        "settings": json.loads(json.dumps(dict(task.settings))),
+        "settings": json.loads(json.dumps({**task.settings, **(stream or {})})),
         "main": task.main,
         "prompts": dict(prompts),
         "routes": None if routes is None else dict(routes),

@@ -33,6 +33,8 @@ class Scorer:
         defaults: settings and their default values; unknown settings are refused.
         by_protocol: protocol to the defaults that are its own.
         dev: whether it chooses on a dev split what it scores, so that its examples are `DevTest`.
+        stream: whether mteb's task object draws from one random stream that runs on from entry to entry
+            (`rng: sequence`).
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Scorer:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     by_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dev: bool = False
+    stream: bool = False
 
     def load(self) -> ModuleType:
         """The module that implements this scorer."""
@@ -77,11 +80,11 @@ _TABLE = (
                   "cross_validation": False, "n_splits": 5},
     ),
     Scorer(
-        "multilabel", "few_shot_knn", "harness.kinds.multilabel", "accuracy", BI,
+        "multilabel", "few_shot_knn", "harness.kinds.multilabel", "accuracy", BI, stream=True,
         defaults={"samples_per_label": 8, "n_experiments": 10, "seed": 42, "max_eval_samples": 3000},
     ),
     Scorer(
-        "clustering", "bootstrap_kmeans", "harness.kinds.clustering_bootstrap", "v_measure", BI,
+        "clustering", "bootstrap_kmeans", "harness.kinds.clustering_bootstrap", "v_measure", BI, stream=True,
         defaults={"max_fraction_of_documents_to_embed": 0.04, "max_document_to_embed": None, "seed": 42,
                   "max_documents_per_cluster": 16384, "n_clusters": 10, "k_mean_batch_size": 512,
                   "max_depth": None},

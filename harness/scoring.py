@@ -200,7 +200,8 @@ def _samples_lost(store: Store, found: Result) -> list[str]:
 
 def _identity(job: Job, card: ModelCard) -> dict[str, Any]:
     prompts = {name: texts.prompt for name, texts in job.texts.items()}
-    return record.identity(job.task, card, job.data_fingerprint, prompts, job.first, job.routes)
+    stream = job.stream.settings
+    return record.identity(job.task, card, job.data_fingerprint, prompts, job.first, job.routes, stream)
 
 
 def _keep(store: Store | None, result: Result) -> Result:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harness.data.mteb_catalog import benchmark, benchmarks, catalog
-from harness.definition import NAME, Strict, TaskDefinition
+from harness.definition import NAME, Rng, Strict, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
 from harness.scorers import PROTOCOLS
@@ -38,6 +38,7 @@ class SuiteFile(Strict):
     suite: str
     title: str
     protocol: Protocol = "mteb"
+    rng: Rng = "alone"
     benchmark: str | None = None
     size: int | None = None
     aggregate: Aggregate = Aggregate()
@@ -158,7 +159,8 @@ def load_suite(
     """
     definition = read_suite(name, cache)
     chosen, left_out = definitions(definition, cache)
-    tasks = _resolve_all(chosen, protocol or definition.protocol, subsets, splits, data, cache)
+    wanted = protocol or definition.protocol
+    tasks = _resolve_all(chosen, wanted, subsets, splits, data, cache, definition.rng)
     counted = f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)" if left_out else ""
     return Suite(definition.suite, definition.title + counted, tasks, definition.aggregate, left_out=left_out)
 
@@ -227,6 +229,7 @@ def _resolve_all(
     splits: Sequence[str] | None,
     data: Sequence[str | Path] | None,
     cache: str | Path | None,
+    rng: Rng = "alone",
 ) -> tuple[Task, ...]:
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
@@ -236,7 +239,7 @@ def _resolve_all(
     problems: list[HarnessError] = []
     for definition in definitions:
         try:
-            tasks.append(resolve(definition, protocol, roots, known))
+            tasks.append(resolve(definition, protocol, roots, known, rng))
         except HarnessError as error:
             problems.append(error)
     if problems:

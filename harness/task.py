@@ -11,8 +11,8 @@ from typing import Any
 from harness.data import layout
 from harness.data.build import RANKING
 from harness.data.mteb_catalog import TaskInfo
-from harness.definition import Source, Splits, TaskDefinition
-from harness.entries import Entry, dev_split, entries_of, named_splits, tested_splits
+from harness.definition import Rng, Source, Splits, TaskDefinition
+from harness.entries import Entry, dev_split, entries_of, named_splits, sequence_of, tested_splits
 from harness.errors import DataError, UnknownNameError
 from harness.method import protocol_of_rows, rows_of, scorer_of, settings_of
 from harness.metrics import canonical, family
@@ -46,6 +46,8 @@ class Task:
         also: metrics shown beside it.
         column: of the suite's table that the task counts in.
         entries: the (split, subset) pairs to score, in order.
+        sequence: the pairs that share one random stream, in its order, whichever of them are scored
+            (`rng: sequence`); empty where every pair has its own.
         absent: pairs that mteb has and the data folder has not (coverage).
         languages: subset to languages ("eng-Latn").
         folder: the task folder the data come from, or None (mteb or the hub).
@@ -76,6 +78,7 @@ class Task:
     document: str | None = None
     absent: tuple[Entry, ...] = ()
     rows: str = ""
+    sequence: tuple[Entry, ...] = ()
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
@@ -100,13 +103,21 @@ class Task:
 
 
 def resolve(
-    definition: TaskDefinition, protocol: str, roots: Sequence[Path], known: Mapping[str, TaskInfo]
+    definition: TaskDefinition,
+    protocol: str,
+    roots: Sequence[Path],
+    known: Mapping[str, TaskInfo],
+    rng: Rng = "alone",
 ) -> Task:
     """Find a task's data and say how it is scored.
 
     Kind and main metric come from the definition, then the folder's manifest, then mteb.
 
+    Args:
+        rng: what the suite says, for a task whose scorer has a random stream and that says nothing itself.
+
     Raises:
+        ConfigError: the task asks for one random stream, and its scorer has none.
         UnknownNameError: no data folder, suite or mteb knows the task, or a name in it is unknown.
         DataError: the task cannot be scored, or its folder lacks what is required.
     """
@@ -178,6 +189,7 @@ def resolve(
     entries, absent = entries_of(
         definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
     )
+    sequence = sequence_of(definition, chosen, entries, absent, info if same_kind else None, rng)
     told = None if chosen.protocols and not rows else manifest.get("main")  # a protocol has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main.format(**settings))))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
@@ -194,8 +206,9 @@ def resolve(
         main=main,
         shown=canonical(definition.main or main),
         protocol=protocol,
-        entries=entries,
+        entries=sequence or entries,
         absent=absent,
+        sequence=sequence,
         languages={subset: tuple(languages.get(subset, spoken)) for _, subset in entries},
         revision=folder.revision if folder else _revision(definition, info, members),
         settings=settings,

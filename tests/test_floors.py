@@ -14,7 +14,7 @@ FLOOR = {
     "metrics": 1,
     "models": 2, "engine": 2,
     "data": 3, "definition": 3, "entries": 3, "method": 3, "task": 3, "suite": 3,
-    "kinds": 4,
+    "kinds": 4, "streams": 4,
     "first_stage": 5, "candidates": 5,
     "jobs": 5, "plan": 5, "record": 5, "scoring": 5, "encoding": 5, "run": 5, "store": 5,
     "report": 6,

@@ -81,22 +81,19 @@ def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
     assert ["MyTask", "SciFact", "Ours"] in [[task["name"] for task in own["tasks"]] for own in suites]
     for own in suites:
         SuiteFile.model_validate(own, strict=True)
-    catalog, *more = (block for block in blocks("yaml") if not block.startswith("suite:"))
-    path = tmp_path / "my-models.yaml"
-    path.write_text(catalog, encoding="utf-8")
-    row = load_catalog(path).find("mine")
-    assert row is not None
-    assert row.prompts["query"] == "query: "
-    (adapters,) = (text for text in more if "routes:" in text)
-    path.write_text(adapters, encoding="utf-8")
-    row = load_catalog(path).find("my-jina-v3")
-    assert row is not None
-    assert row.routes["clustering"] == "separation"
-    (services,) = (text for text in more if "adapter: remote" in text)
-    path.write_text(services, encoding="utf-8")
-    row = load_catalog(path).find("ours")
-    assert row is not None
-    assert (row.adapter, row.max_inputs, row.max_request_tokens) == ("remote", 32, 8000)
+    path, rows = tmp_path / "my-models.yaml", {}
+    for block in blocks("yaml"):
+        if not block.startswith("suite:"):
+            path.write_text(block, encoding="utf-8")
+            catalog = load_catalog(path)
+            rows |= {name: catalog.find(name) for name in yaml.safe_load(block)["models"]}
+    assert rows["mine"] is not None
+    assert rows["mine"].prompts["query"] == "query: "
+    assert rows["my-jina-v3"] is not None
+    assert rows["my-jina-v3"].routes["clustering"] == "separation"
+    ours = rows["ours"]
+    assert ours is not None
+    assert (ours.adapter, ours.max_inputs, ours.max_request_tokens) == ("remote", 32, 8000)
 
 
 def test_every_verb_is_named() -> None:

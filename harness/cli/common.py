@@ -32,6 +32,51 @@ Verbose = Annotated[
     int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv: libraries and tracebacks too.")
 ]
 
+# Of the verbs that score a model.
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path."),
+]
+Suite = Annotated[
+    str | None, typer.Option(help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.")
+]
+Task = Annotated[list[str] | None, typer.Option(help="A task; repeatable.")]
+Subset = Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")]
+Split = Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")]
+Protocol = Annotated[str | None, typer.Option(help="Override the suite's protocol.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")]
+Dtype = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
+Dim = Annotated[
+    int | None, typer.Option(min=1, help="First components kept of a vector; unit length stays unit length.")
+]
+Quant = Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")]
+Prompts = Annotated[str | None, typer.Option(help="card (default), mteb or none.")]
+BatchTokens = Annotated[
+    int | None, typer.Option(min=1, help="Tokens a batch; default: the first ones are timed.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Memory for scoring beyond the model, such as 8GB; default 60 % of what is free."
+    ),
+]
+Backend = Annotated[str | None, typer.Option(help="What runs the model: torch (default).")]
+FirstStage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[-K]",
+        help="Of a cross-encoder on retrieval tasks: bm25 or a bi-encoder, and how many documents a "
+        "query it proposes; default 100.",
+    ),
+]
+Weights = Annotated[Path | None, typer.Option(help="Folder with the model's files.")]
+Name = Annotated[str | None, typer.Option(help="Name under which a local model is recorded.")]
+Force = Annotated[bool, typer.Option("--force", help="Score again; vectors are reused.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Encode again; keep no vectors.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="A failed task does not end the run.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run a pinned model's code.")]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are pickles.")]
+
 LOCAL = Path("results/local")
 
 

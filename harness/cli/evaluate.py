@@ -22,63 +22,30 @@ def register(app: typer.Typer) -> None:
 
 
 def eval_(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path."
-        ),
-    ],
-    suite: Annotated[
-        str | None, typer.Option(help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.")
-    ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="A task; repeatable.")] = None,
-    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")] = None,
-    split: Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Override the suite's protocol.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")
-    ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
+    model: common.Model,
+    suite: common.Suite = None,
+    task: common.Task = None,
+    subset: common.Subset = None,
+    split: common.Split = None,
+    protocol: common.Protocol = None,
+    device: common.Device = None,
+    dtype: common.Dtype = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens kept of a text.")] = None,
-    dim: Annotated[
-        int | None,
-        typer.Option(min=1, help="First components kept of a vector; unit length stays unit length."),
-    ] = None,
-    quant: Annotated[str | None, typer.Option(help="Vectors rounded to int8 or binary.")] = None,
-    prompts: Annotated[str | None, typer.Option(help="card (default), mteb or none.")] = None,
-    batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a batch; default: the first ones are timed.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Memory for scoring beyond the model, such as 8GB; default 60 % of what is free.",
-        ),
-    ] = None,
-    backend: Annotated[str | None, typer.Option(help="What runs the model: torch (default).")] = None,
-    first_stage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[-K]",
-            help="Of a cross-encoder on retrieval tasks: bm25 or a bi-encoder, and how many documents a "
-            "query it proposes; default 100.",
-        ),
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name under which a local model is recorded.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Score again; vectors are reused.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Encode again; keep no vectors.")] = False,
+    dim: common.Dim = None,
+    quant: common.Quant = None,
+    prompts: common.Prompts = None,
+    batch_tokens: common.BatchTokens = None,
+    memory: common.Memory = None,
+    backend: common.Backend = None,
+    first_stage: common.FirstStage = None,
+    weights: common.Weights = None,
+    name: common.Name = None,
+    force: common.Force = False,
+    no_cache: common.NoCache = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="A failed task does not end the run.")
-    ] = False,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run a pinned model's code.")
-    ] = False,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that are pickles.")
-    ] = False,
+    keep_going: common.KeepGoing = False,
+    trust_remote_code: common.TrustRemoteCode = False,
+    allow_pickle: common.AllowPickle = False,
     results: common.Results = common.LOCAL,
     data: common.Data = None,
     cache: common.Cache = None,
@@ -103,20 +70,12 @@ def eval_(
       harness eval my-reranker --task SciFact --first-stage bm25-50
     """
     common.hush(verbose)
-    from harness.errors import ConfigError
-    from harness.first_stage import load_first_stage, split_first, staged
-    from harness.models import load_model
-    from harness.suite import load_suite, load_task
-
-    if suite and task:
-        raise ConfigError("--suite and --task exclude each other")
-    options: dict[str, Any] = {"cache": cache, "no_cache": no_cache, "offline": offline}
-    bound = {} if memory is None else {"memory": _parsed(memory)}
-    bare, named = split_first(model)
-    if named and first_stage not in (None, named):
-        raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
-    scorer = load_model(
-        bare,
+    check_named(suite, task)
+    scorer, options = opened(
+        model,
+        first_stage,
+        no_cache=no_cache,
+        memory=memory,
         device=device,
         dtype=dtype,
         max_length=max_length,
@@ -133,44 +92,74 @@ def eval_(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    if chosen_first := named or first_stage:
-        options["first_stage"] = load_first_stage(
-            chosen_first,
-            device=device,
-            dtype=dtype,
-            catalog=catalog,
-            cache=cache,
-            offline=offline,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-        )
-        staged(scorer.card, options["first_stage"])  # refuses what searches by itself before data are read
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
-    if task:
-        chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
-    else:
-        chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
+    chosen = chosen_tasks(suite or scorer.card.default_suite or "smoke", task, protocol, narrow)
     for left_out, why in chosen.left_out.items() if not quiet else ():
         common.say(f"left out: {left_out} ({why})")
     if dry_run:
-        _show_plan(scorer, chosen, options, json)
+        _show_plan(scorer, chosen, {n: value for n, value in options.items() if n != "memory"}, json)
         return
-    options |= {"force": force, "keep_going": keep_going, **bound}
-    failed = _run(scorer, chosen, results, options, json=json, quiet=quiet)
+    options |= {"force": force, "keep_going": keep_going}
+    found, failed = scored(scorer, chosen, results, options, quiet=quiet)
+    if json:
+        common.answer_json([_as_json(result) for result in found])
+    elif found:
+        common.answer(_as_table(found))
     if failed:
         raise typer.Exit(1)
 
 
-def _parsed(size: str) -> int:
+def check_named(suite: str | None, task: Sequence[str] | None) -> None:
+    """Refuse a suite and tasks at once. Raises ConfigError."""
+    from harness.errors import ConfigError
+
+    if suite and task:
+        raise ConfigError("--suite and --task exclude each other")
+
+
+def opened(
+    model: str, first_stage: str | None, *, no_cache: bool, memory: str | None, **options: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The model a command line names, its weights not yet read, and what `evaluate` is to be told with it.
+
+    Args:
+        options: of `load_model`.
+    """
+    from harness.errors import ConfigError
+    from harness.first_stage import load_first_stage, split_first, staged
     from harness.memory import parse_size
+    from harness.models import load_model
 
-    return parse_size(size)
+    told: dict[str, Any] = {
+        "cache": options["cache"], "no_cache": no_cache, "offline": options["offline"],
+        **({} if memory is None else {"memory": parse_size(memory)}),
+    }  # fmt: skip
+    bare, named = split_first(model)
+    if named and first_stage not in (None, named):
+        raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
+    scorer = load_model(bare, **options)
+    if chosen := named or first_stage:
+        shared = ("device", "dtype", "catalog", "cache", "offline", "trust_remote_code", "allow_pickle")
+        told["first_stage"] = load_first_stage(chosen, **{name: options[name] for name in shared})
+        staged(scorer.card, told["first_stage"])  # refuses what searches by itself before data are read
+    return scorer, told
 
 
-def _run(
-    scorer: Any, suite: Suite, results: Path, options: dict[str, Any], *, json: bool, quiet: bool
-) -> int:
-    """Evaluate and print; the number of tasks that failed."""
+def chosen_tasks(
+    suite: str, task: Sequence[str] | None, protocol: str | None, narrow: dict[str, Any]
+) -> Suite:
+    """The tasks named one by one, else those of the suite."""
+    from harness.suite import load_suite, load_task
+
+    if task:
+        return load_task(*task, protocol=protocol or "mteb", **narrow)
+    return load_suite(suite, protocol=protocol, **narrow)
+
+
+def scored(
+    scorer: Any, suite: Suite, results: Path, options: dict[str, Any], *, quiet: bool
+) -> tuple[list[Result], int]:
+    """Evaluate before the user's eyes; the results, and the number of tasks that failed."""
     from harness.cli.progress import Screen
     from harness.first_stage import staged
     from harness.run import evaluate
@@ -186,11 +175,7 @@ def _run(
             raise typer.Exit(130) from None
     for problem in store.problems:
         common.say(problem)
-    if json:
-        common.answer_json([_as_json(result) for result in found])
-    elif found:
-        common.answer(_as_table(found))
-    return screen.failures
+    return found, screen.failures
 
 
 def _as_json(result: Any) -> dict[str, Any]:

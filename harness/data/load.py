@@ -79,7 +79,8 @@ def _examples(
             offline=offline,
         )
     if task.name not in loaded:
-        subsets = list(dict.fromkeys(s for _, s in task.entries))
-        splits = list(dict.fromkeys(s for s, _ in task.entries))
+        entries = task.sequence or task.entries
+        subsets = list(dict.fromkeys(s for _, s in entries))
+        splits = list(dict.fromkeys(s for s, _ in entries))
         loaded[task.name] = mteb_source.load_task(str(task.source.mteb), subsets, splits, offline=offline)
     return mteb_source.examples(loaded[task.name], task.kind, split, subset, task.train_split)

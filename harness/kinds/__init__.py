@@ -7,6 +7,7 @@ A kind's module offers, for its examples and settings (plain mappings, `similari
     pairs(examples, settings) -> Pairs                                  what a cross-encoder must score
     score_pairs(examples, scores, settings) -> Scores                   scores: float32 [len(pairs)]
     score_search(examples, search, settings) -> Scores                  lexical; search(queries, documents, k)
+    drawn(examples, settings) -> state                                  where the scorer has a `stream`
     metrics_from(samples, settings) -> (exact, undefined)               every metric from the stored samples
     remarks(examples, settings) -> [line]                               what to know of the data (optional)
 

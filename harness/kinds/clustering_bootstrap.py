@@ -2,7 +2,8 @@
 
 Reference: mteb's AbsTaskClustering (the "fast" class). Documents are drawn once, then every level of the
 labels is clustered `n_clusters` times on `max_documents_per_cluster` of them drawn with replacement. All
-draws come from one `random.Random(seed)` that belongs to this split and subset alone.
+draws come from one `random.Random(seed)` that belongs to this split and subset alone, or that stands where
+the setting `stream` says (`harness.streams`).
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[s
     return _summary(_levels(samples)), {}
 
 
+def drawn(examples: ClusterExamples, settings: Mapping[str, Any]) -> Any:
+    """The state of the generator (JSON-ready) once this data have been drawn from; raises as `needs` does."""
+    options = _options(settings)
+    generator = _generator(options)
+    _plan(examples, options, generator)
+    return generator.getstate()
+
+
 @dataclass(frozen=True)
 class _Draw:
     """One clustering: positions [k] among the drawn sentences and the number of distinct labels there."""
@@ -102,9 +111,18 @@ def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _plan(examples: ClusterExamples, options: Mapping[str, Any]) -> _Plan:
-    shared.check_rows(examples.texts, examples.labels, "clustering data")
+def _generator(options: Mapping[str, Any]) -> random.Random:
     generator = random.Random(options["seed"])  # noqa: S311 - the stream of the reference
+    if options.get("stream") is not None:
+        generator.setstate(options["stream"])
+    return generator
+
+
+def _plan(
+    examples: ClusterExamples, options: Mapping[str, Any], generator: random.Random | None = None
+) -> _Plan:
+    shared.check_rows(examples.texts, examples.labels, "clustering data")
+    generator = generator or _generator(options)
     rows = _drawn_rows(len(examples.texts), generator, options)
     labels = [examples.labels[row] for row in rows.tolist()]
     levels = [_at_level(labels, level) for level in range(_depth(labels, options["max_depth"]))]

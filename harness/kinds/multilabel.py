@@ -2,7 +2,8 @@
 
 Reference: mteb's AbsTaskMultilabelClassification with its default classifier. In a shuffled order of the
 training rows a row is sampled while any of its labels is under quota; it then counts for all its labels.
-Only labels that occur in the test rows are scored.
+Only labels that occur in the test rows are scored. All draws come from one `np.random.default_rng(seed)` that
+belongs to this split and subset alone, or that stands where the setting `stream` says (`harness.streams`).
 """
 
 from __future__ import annotations
@@ -55,6 +56,16 @@ def score(examples: LabelledExamples, vectors: Mapping[str, Vectors], settings: 
 def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
     """Every metric from the stored gold and predicted labels; none is ever undefined."""
     return _means(_experiments(samples)), {}
+
+
+def drawn(examples: LabelledExamples, settings: Mapping[str, Any]) -> Any:
+    """The state of the generator (JSON-ready) once this data have been drawn from; raises as `needs` does."""
+    options = _options(settings)
+    shared.check_rows(examples.train_texts, examples.train_labels, "training data")
+    generator = _generator(options)
+    for _ in range(options["n_experiments"]):
+        generator.permutation(len(examples.train_texts))
+    return generator.bit_generator.state
 
 
 def label_matrices(samples: pa.Table) -> tuple[Bools, Bools]:
@@ -141,9 +152,16 @@ def _scored_rows(gold: Sequence[Sequence[Label]], options: Mapping[str, Any]) ->
     return stratified_rows(_indicator(gold, values), limit / len(gold), options["seed"])
 
 
+def _generator(options: Mapping[str, Any]) -> np.random.Generator:
+    generator = np.random.default_rng(options["seed"])
+    if options.get("stream") is not None:
+        generator.bit_generator.state = options["stream"]
+    return generator
+
+
 def _draws(train: Sequence[Sequence[Label]], options: Mapping[str, Any]) -> list[Int64]:
     """One generator runs through all experiments; each shuffles the rows in their own order."""
-    random = np.random.default_rng(options["seed"])
+    random = _generator(options)
     quota = options["samples_per_label"]
     draws = []
     for _ in range(options["n_experiments"]):

@@ -10,9 +10,11 @@ from harness.report.aggregate import SuiteTable, SuiteTask
 from harness.report.leaderboard import Leaderboard
 from harness.report.leaderboard import leaderboard as build
 from harness.store import Store
+from harness.streams import after
 
 if TYPE_CHECKING:
     from harness.suite import Suite
+    from harness.task import Task
 
 
 def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
@@ -36,21 +38,24 @@ def suite_table(suite: Suite) -> SuiteTable:
     return SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(
-            SuiteTask(
-                t.name,
-                t.kind,
-                t.column,
-                t.entries,
-                t.shown,
-                t.also,
-                revision=t.revision,
-                scorer=f"{t.scorer.name}@{t.scorer.version}",
-                protocol=t.protocol,
-            )
-            for t in suite.tasks
-        ),
+        tasks=tuple(_task(task) for task in suite.tasks),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
+    )
+
+
+def _task(task: Task) -> SuiteTask:
+    drawn = {entry: after(task, entry) for entry in task.sequence}
+    return SuiteTask(
+        task.name,
+        task.kind,
+        task.column,
+        task.entries,
+        task.shown,
+        task.also,
+        revision=task.revision,
+        scorer=f"{task.scorer.name}@{task.scorer.version}",
+        protocol=task.protocol,
+        drawn=drawn,
     )

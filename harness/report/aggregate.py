@@ -6,12 +6,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from harness.errors import ConfigError
 from harness.report.addresses import Found, Key, Score, joined, unmoved
 from harness.report.comparable import alike, published
 from harness.report.values import lower_is_better, metric_value, scale
+from harness.streams import stream_of
 from harness.types import Result
 
 Entry = tuple[str, str]  # split, subset
@@ -29,6 +31,7 @@ class SuiteTask:
         also: metrics to show beside it, which count in no mean and no rank.
         revision, scorer: of the data, and `name@version`, as the suite has them now; empty where unknown.
         protocol: results of any other one are left out; empty for the suite's.
+        drawn: of entries that share one random stream, the digest of those in front (`harness.streams`).
     """
 
     name: str
@@ -40,6 +43,7 @@ class SuiteTask:
     revision: str = ""
     scorer: str = ""
     protocol: str = ""
+    drawn: Mapping[Entry, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -190,8 +194,11 @@ def _values(
     for result, value in scored:
         task = tasks[result.task]
         source = str(result.provenance.get("source", ""))
-        row = values.setdefault((result.model, result.variant, source, result.revision), {})
         entry = (result.task, (result.split, result.subset))
+        if not source and stream_of(result) != task.drawn.get(entry[1], ""):
+            notes[f"of {result.task} drawn by another choice of rng: left out"] += 1
+            continue
+        row = values.setdefault((result.model, result.variant, source, result.revision), {})
         if entry in row:
             notes["given twice: the first one counts"] += 1
             continue
@@ -237,7 +244,7 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
             name = task.score_name(metric)
             values = [found[name, entry].value for entry in entries if (name, entry) in found]
             if len(values) == len(entries):
-                scores[name] = scale(metric) * _mean(values)
+                scores[name] = scale(metric) * fmean(values)
     return Row(
         model=model,
         revision=next(iter(revisions)) if len(revisions) == 1 else None,
@@ -265,11 +272,11 @@ def _other_split(task: SuiteTask, found: Found) -> list[Entry]:
 
 def _with_means(row: Row, suite: SuiteTable) -> Row:
     types = {
-        name: _mean([row.scores[task.name] for task in suite.tasks if task.type == name])
+        name: fmean([row.scores[task.name] for task in suite.tasks if task.type == name])
         for name in suite.types
     }
     tasks = [row.scores[task.name] for task in suite.tasks]
-    return replace(row, types=types, mean_tasks=_mean(tasks), mean_types=_mean(list(types.values())))
+    return replace(row, types=types, mean_tasks=fmean(tasks), mean_types=fmean(list(types.values())))
 
 
 def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
@@ -288,13 +295,8 @@ def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
 
 def _primary(row: Row, suite: SuiteTable) -> float:
     mean = row.mean_types if suite.average == "types" else row.mean_tasks
-    sign = -1 if suite.lower_is_better else 1
-    return sign * mean if mean is not None else -math.inf
+    return -math.inf if mean is None else -mean if suite.lower_is_better else mean
 
 
 def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
     return row.model, row.revision or "", row.variant, row.source
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

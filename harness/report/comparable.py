@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.streams import AFTER, RNG, STATE
 from harness.types import Result
 
 UNKNOWN = ("", "none", "null", "main", "no_revision_available", "external")
@@ -38,7 +39,10 @@ class Trait:
 
 def _settings(result: Result) -> str | None:
     settings = result.provenance.get("settings")
-    return None if settings is None else json.dumps(settings, sort_keys=True)
+    if settings is None:
+        return None
+    # What was drawn before an entry differs between entries of one task; a table checks it by itself.
+    return json.dumps({k: v for k, v in settings.items() if k not in (RNG, AFTER, STATE)}, sort_keys=True)
 
 
 TRAITS = (

@@ -198,7 +198,7 @@ def test_the_public_function_reads_stores(tmp_path: Path) -> None:
     theirs.put(replace(result(C, "T1", 0.6), revision=None))
     theirs.put(result(C, "T9", 0.6))
     one = task("T1")
-    more = {"protocol": "mteb", "shown": one.main, "column": one.type}
+    more = {"protocol": "mteb", "shown": one.main, "column": one.type, "sequence": ()}
     more["scorer"] = SimpleNamespace(name="trec", version=1)
     resolved = [SimpleNamespace(**{**vars(one), **more})]
     aggregated = SimpleNamespace(columns=[], average="tasks")
