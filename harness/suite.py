@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.data.mteb_catalog import catalog
-from harness.definition import NAME, Strict, TaskDefinition
+from harness.definition import NAME, Strict, TaskDefinition, anchored
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders, tasks_folder
 from harness.scorers import PROTOCOLS
@@ -62,12 +62,29 @@ def suite_names() -> list[str]:
 
 
 def read_suite(name: str) -> SuiteFile:
-    """A suite's definition, by name or by the path of a YAML file. Raises UnknownNameError, ConfigError."""
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        return load_yaml(Path(name), SuiteFile)
-    if name not in suite_names():
+    """A suite's definition, by name or by the path of a YAML file; its files' paths seen from here.
+
+    Raises:
+        UnknownNameError: no suite of that name.
+        ConfigError: no such file, or what is wrong in it, with the line.
+    """
+    if not _is_path(name) and name not in suite_names():
         raise UnknownNameError("suite", name, suite_names(), "harness suites lists them")
-    return load_yaml(tasks_folder() / f"{name}.yaml", SuiteFile)
+    path = Path(name) if _is_path(name) else tasks_folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    read = load_yaml(path, SuiteFile)
+    tasks = [
+        task
+        if task.source is None
+        else task.model_copy(update={"source": anchored(task.source, path.parent)})
+        for task in read.tasks
+    ]
+    return read.model_copy(update={"tasks": tasks})
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
 
 
 def load_suite(
@@ -91,31 +108,46 @@ def load_suite(
         HarnessError: everything that cannot be resolved, all at once, one line each.
     """
     definition = read_suite(name)
-    tasks = _resolve_all(definition.tasks, protocol or definition.protocol, subsets, splits, data, cache)
+    wanted = {protocol or definition.protocol: definition.tasks}
+    tasks = _resolve_all(wanted, subsets, splits, data, cache)
     return Suite(definition.suite, definition.title, tasks, definition.aggregate)
 
 
 def load_task(
     *names: str,
-    protocol: str = "mteb",
+    protocol: str | None = None,
     subsets: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
 ) -> Suite:
-    """Tasks by name as a suite of their own; arguments and errors as in `load_suite`."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ConfigError(f"task {repeated[0]!r} is named twice")
+    """Tasks by name as a suite of their own; arguments and errors as in `load_suite`.
+
+    Args:
+        names: of tasks, or paths of YAML files in the form of a suite, whose tasks are all taken.
+        protocol: of every task; default a file's own for its tasks, mteb for the others.
+    """
     shipped = _shipped()
+    by_protocol: dict[str, list[TaskDefinition]] = {}
+    taken: list[str] = []
     for name in names:
-        if not NAME.fullmatch(name):
+        if _is_path(name):
+            read = read_suite(name)
+            own, definitions = read.protocol, list(read.tasks)
+        elif NAME.fullmatch(name):
+            own, definitions = "mteb", [shipped.get(name, TaskDefinition(name=name))]
+        else:
             raise UnknownNameError(
                 "task", name, [], "a task's name has no slash, no line break, and 120 characters at most"
             )
-    definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
-    tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
-    return Suite("tasks", ", ".join(names), tasks, named=True)
+        by_protocol.setdefault(protocol or own, []).extend(definitions)
+        taken += [definition.name for definition in definitions]
+    repeated = sorted({name for name in taken if taken.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"task {repeated[0]!r} is named twice")
+    tasks = _resolve_all(by_protocol, subsets, splits, data, cache)
+    ordered = sorted(tasks, key=lambda task: taken.index(task.name))
+    return Suite("tasks", ", ".join(taken), tuple(ordered), named=True)
 
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
@@ -135,24 +167,25 @@ def _shipped() -> dict[str, TaskDefinition]:
 
 
 def _resolve_all(
-    definitions: Iterable[TaskDefinition],
-    protocol: str,
+    by_protocol: Mapping[str, Iterable[TaskDefinition]],
     subsets: Sequence[str] | None,
     splits: Sequence[str] | None,
     data: Sequence[str | Path] | None,
     cache: str | Path | None,
 ) -> tuple[Task, ...]:
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    for protocol in by_protocol:
+        if protocol not in PROTOCOLS:
+            raise UnknownNameError("protocol", protocol, PROTOCOLS)
     roots = data_folders(None if data is None else [Path(d) for d in data])
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
     problems: list[HarnessError] = []
-    for definition in definitions:
-        try:
-            tasks.append(resolve(definition, protocol, roots, known))
-        except HarnessError as error:
-            problems.append(error)
+    for protocol, definitions in by_protocol.items():
+        for definition in definitions:
+            try:
+                tasks.append(resolve(definition, protocol, roots, known))
+            except HarnessError as error:
+                problems.append(error)
     if problems:
         raise together(problems)
     return tuple(_narrowed(tasks, subsets, splits))

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.data import layout
+from harness.data import files, layout
+from harness.data.build import RANKING
+from harness.data.judged import ROWS
 from harness.data.mteb_catalog import TaskInfo
+from harness.data.naming import check_keys
 from harness.definition import Source, TaskDefinition
-from harness.entries import Entry, entries_of
-from harness.errors import DataError, UnknownNameError
+from harness.entries import Entry, entries_of, entries_of_files
+from harness.errors import ConfigError, DataError, UnknownNameError
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
 from harness.scorers import KINDS, REFUSED, Scorer, scorer
@@ -48,6 +51,7 @@ class Task:
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
         members: the tasks whose mean an aggregate is.
+        notes: what a user should know of the task before believing its scores.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Task:
     members: tuple[Task, ...] = ()
     dataset: str = ""
     expect: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def listed(self) -> bool:
@@ -79,6 +84,9 @@ class Task:
             return self.kind in ("reranking", "instruction_reranking")
         if self.folder is not None:
             return any(".candidates." in name for name in self.folder.names)
+        if self.source is not None and self.source.files is not None:
+            own = files.files_of(self.name, self.kind, self.source.files)
+            return any("candidates" in parts for parts in own.values())
         return self.source is not None and "candidates" in (self.source.configs or {})
 
     @property
@@ -103,25 +111,35 @@ def resolve(
     name = definition.name
     source_name = definition.source.mteb if definition.source and definition.source.mteb else name
     info = known.get(source_name)
+    own_files = definition.source is not None and definition.source.files is not None
+    notes: tuple[str, ...] = ()
+    if info is not None and own_files:
+        if protocol == "custom":
+            info = None  # a task of the user's own, whatever it is called
+        else:
+            same = f"{name} is a task of mteb's too: scores on files of your own stand under its name"
+            notes = (f"{same}; rename it, or write protocol: custom",)
     if info is not None and info.refused:
         raise DataError(f"task {name} cannot be scored: {info.refused}")
-    folder = layout.find_folder(name, roots)
+    folder = None if own_files else layout.find_folder(name, roots)
     shipped = definition.source.folder if definition.source else None
     if folder is None and shipped is not None and not definition.members:
         folder = layout.open_folder(tasks_folder() / shipped / name)
-    local = definition.members or (definition.source and definition.source.hub)
+    local = definition.members or own_files or (definition.source and definition.source.hub)
     if folder is None and info is None and not local:
         raise UnknownNameError(
             "task", name, task_names(known, roots), f"searched mteb and {_searched(roots)}"
         )
     manifest = folder.manifest if folder else {}
     kind = definition.kind or manifest.get("kind") or (info.kind if info else None)
+    if kind is None and folder is None:
+        raise DataError(f"task {name}: kind is missing; write one of {', '.join(KINDS)}")
     if kind is None:
         raise DataError(
             f"task {name}: nothing says its kind; write it into {folder and folder.path}/manifest.json"
         )
-    from_mteb = (
-        folder is None and not (definition.source and definition.source.hub) and not definition.members
+    from_mteb = folder is None and not (
+        own_files or (definition.source and definition.source.hub) or definition.members
     )
     if from_mteb and (definition.document or definition.columns):
         raise DataError(
@@ -136,6 +154,9 @@ def resolve(
         raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
     if kind not in KINDS:
         raise UnknownNameError(f"kind (of task {name})", str(kind), KINDS)
+    check_keys(name, str(kind), definition.columns, definition.document)
+    if definition.document is not None and kind not in RANKING:
+        raise ConfigError(f"task {name}: document is for retrieval and reranking kinds, not for {kind}")
     same_kind = info is not None and info.kind == kind
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
@@ -145,11 +166,17 @@ def resolve(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
-    chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder)
+    chosen = _scorer(definition, kind, protocol, info if same_kind else None, folder, own_files)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
     settings = _settings(chosen, info if same_kind else None, definition)
     train_split = info.train_split if info and same_kind else "train"
-    entries, absent = entries_of(definition, info if same_kind else None, folder, kind, train_split, settings)
+    absent: tuple[Entry, ...] = ()
+    if own_files:
+        entries = entries_of_files(definition, kind, train_split, settings)
+    else:
+        entries, absent = entries_of(
+            definition, info if same_kind else None, folder, kind, train_split, settings
+        )
     told = None if chosen.protocols else manifest.get("main")  # a protocol's own scorer has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main)))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
@@ -168,7 +195,7 @@ def resolve(
         entries=entries,
         absent=absent,
         languages={subset: tuple(languages.get(subset, spoken)) for _, subset in entries},
-        revision=folder.revision if folder else _revision(definition, info, members),
+        revision=folder.revision if folder else _revision(definition, kind, info, members),
         settings=settings,
         folder=folder,
         source=definition.source or Source(mteb=source_name) if folder is None else None,
@@ -181,6 +208,7 @@ def resolve(
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
         expect=definition.expect,
+        notes=notes,
     )
 
 
@@ -197,10 +225,11 @@ def _scorer(
     protocol: str,
     info: TaskInfo | None,
     folder: layout.Folder | None,
+    own_files: bool,
 ) -> Scorer:
     """The scorer that the definition names, else the protocol's own, else mteb's.
 
-    For a folder that mteb does not know, clustering goes by sets where its rows hold lists.
+    For data that mteb does not know, clustering goes by sets where their rows hold lists.
     """
     own = scorer(kind, definition.scorer, protocol)
     if definition.scorer or protocol in own.protocols:
@@ -209,7 +238,19 @@ def _scorer(
         return scorer(kind, info.scorer)
     if kind == "clustering" and folder is not None and layout.holds_sets(folder):
         return scorer(kind, "minibatch_kmeans")
+    if kind == "clustering" and own_files and _files_hold_sets(definition):
+        return scorer(kind, "minibatch_kmeans")
     return own
+
+
+def _files_hold_sets(definition: TaskDefinition) -> bool:
+    """Whether local files hold a set a row; a hub's are not fetched to find out."""
+    source = definition.source
+    assert source is not None
+    if source.hub is not None:
+        return False
+    first = next(iter(files.files_of(definition.name, "clustering", source.files or {}).values()))
+    return files.holds_sets(first[ROWS], source.format, definition.columns)
 
 
 def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:
@@ -225,9 +266,11 @@ def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition)
     return settings | definition.settings
 
 
-def _revision(definition: TaskDefinition, info: TaskInfo | None, members: Sequence[Task]) -> str:
+def _revision(definition: TaskDefinition, kind: str, info: TaskInfo | None, members: Sequence[Task]) -> str:
     if definition.source and definition.source.revision:
         return definition.source.revision
+    if definition.source and definition.source.files is not None:
+        return files.revision(files.files_of(definition.name, kind, definition.source.files))
     if info is not None:
         return info.revision
     return "local:" + hashlib.sha256("".join(m.revision for m in members).encode()).hexdigest()[:12]

@@ -26,6 +26,7 @@ SIDEWAYS = {
     ("yamlfile", "errors"), ("registry", "errors"), ("memory", "errors"),
     ("scorers", "errors"), ("scorers", "types"),
     ("engine", "models"), ("entries", "data"), ("entries", "definition"),
+    ("definition", "data"),
     ("task", "data"), ("task", "definition"), ("task", "entries"),
     ("suite", "definition"), ("suite", "task"), ("suite", "data"), ("data", "task"),
     ("jobs", "first_stage"), ("scoring", "first_stage"), ("run", "first_stage"), ("plan", "first_stage"),

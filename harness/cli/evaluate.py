@@ -31,7 +31,9 @@ def eval_(
     suite: Annotated[
         str | None, typer.Option(help="A suite (harness suites lists them) or a YAML file.")
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="A task; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task, or a YAML file of tasks; repeatable.")
+    ] = None,
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Override the suite's protocol.")] = None,
@@ -136,7 +138,7 @@ def eval_(
         staged(scorer.card, options["first_stage"])  # refuses what searches by itself before data are read
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
     if task:
-        chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
+        chosen = load_task(*task, protocol=protocol, **narrow)
     else:
         chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
     if dry_run:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import hub, layout, mteb_source
+from harness.data import files, hub, layout, mteb_source
 from harness.data.examples import Examples
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
             document=task.document,
         )
     assert task.source is not None
+    if task.source.files is not None:
+        paths = file_paths(task, (split, subset), offline=offline)
+        return files.load(
+            task.kind, paths, form=task.source.format, columns=task.columns, document=task.document
+        )
     if task.source.hub is not None:
         return hub.load(
             task.name,
@@ -50,3 +56,19 @@ def load_examples(task: Task, split: str, subset: str, loaded: dict[str, Any], *
         splits = list(dict.fromkeys(s for s, _ in task.entries))
         loaded[task.name] = mteb_source.load_task(str(task.source.mteb), subsets, splits, offline=offline)
     return mteb_source.examples(loaded[task.name], task.kind, split, subset, task.train_split)
+
+
+def file_paths(task: Task, entry: tuple[str, str], *, offline: bool) -> dict[str, Path]:
+    """The files of one (split, subset) of a task whose source names files; those of a hub are fetched.
+
+    Raises:
+        DataError: a hub's file is not to be had.
+    """
+    assert task.source is not None
+    assert task.source.files is not None
+    own = files.files_of(task.name, task.kind, task.source.files)
+    paths = files.wanted(own, task.kind, entry, task.train_split)
+    if task.source.hub is None:
+        return {part: Path(path) for part, path in paths.items()}
+    place = task.name, task.source.hub, str(task.source.revision)
+    return {part: hub.download(*place, path, offline=offline) for part, path in paths.items()}
