@@ -125,6 +125,15 @@ class TaskDefinition(Strict):
     members: list[str] = Field(default_factory=list)
     expect: dict[str, float] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _no_step(cls, name: str) -> str:
+        if not is_name(name):
+            raise ValueError(
+                "a name is no step of a path: it holds more than dots and does not end in spaces"
+            )
+        return name
+
     @field_validator("document")
     @classmethod
     def _only_columns(cls, template: str | None) -> str | None:

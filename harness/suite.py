@@ -150,6 +150,18 @@ def load_task(
     return Suite("tasks", ", ".join(taken), tuple(ordered), named=True)
 
 
+def load_definition(
+    definition: TaskDefinition,
+    protocol: str,
+    *,
+    data: Sequence[str | Path] | None = None,
+    cache: str | Path | None = None,
+) -> Task:
+    """One task of a suite's file, resolved; arguments and errors as in `load_suite`."""
+    (task,) = _resolve_all({protocol: [definition]}, None, None, data, cache)
+    return task
+
+
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
     """Every task that can be named: shipped, in the data folders, and of mteb."""
     roots = data_folders(None if data is None else [Path(d) for d in data])

@@ -15,7 +15,7 @@ FLOOR = {
     "models": 2, "engine": 2,
     "data": 3, "definition": 3, "entries": 3, "task": 3, "suite": 3,
     "kinds": 4,
-    "first_stage": 5, "candidates": 5,
+    "first_stage": 5, "candidates": 5, "check": 5,
     "jobs": 5, "plan": 5, "record": 5, "scoring": 5, "encoding": 5, "run": 5, "store": 5,
     "report": 6,
     "cli": 7, "__init__": 8, "__main__": 8,
@@ -32,7 +32,7 @@ SIDEWAYS = {
     ("jobs", "first_stage"), ("scoring", "first_stage"), ("run", "first_stage"), ("plan", "first_stage"),
     ("candidates", "first_stage"), ("candidates", "jobs"), ("candidates", "encoding"),
     ("candidates", "scoring"), ("run", "candidates"), ("plan", "candidates"),
-    ("plan", "jobs"), ("scoring", "jobs"), ("scoring", "record"), ("scoring", "store"),
+    ("check", "jobs"), ("plan", "jobs"), ("scoring", "jobs"), ("scoring", "record"), ("scoring", "store"),
     ("encoding", "jobs"), ("encoding", "scoring"),
     ("run", "encoding"), ("run", "scoring"), ("run", "jobs"), ("run", "record"), ("run", "store"),
 }  # fmt: skip

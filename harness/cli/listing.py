@@ -1,4 +1,4 @@
-"""`harness models | tasks | suites | show`."""
+"""`harness models | suites | show`, and the list behind `harness tasks`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ def register(app: typer.Typer) -> None:
     app.command("models")(models)
     app.command("suites")(suites)
     app.command("show")(show)
-    app.command("tasks")(tasks)
 
 
 def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
@@ -57,7 +56,7 @@ def suites(json: common.Json = False) -> None:
     common.answer(common.table(["suite", "tasks", "protocol", "title"], rows))
 
 
-def tasks(
+def list_tasks(
     search: Annotated[str | None, typer.Argument(help="Only names that contain this.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     data: common.Data = None,
