@@ -88,7 +88,9 @@ def entries_of_files(
         for name in asked or ():
             known = {entry[at] for entry in there}
             if name not in known:
-                raise UnknownNameError(f"{what} of {definition.name}", name, known, "its files name others")
+                raise UnknownNameError(
+                    f"{what} of {definition.name}", name, known, f"its files: {', '.join(sorted(known))}"
+                )
     kept = tuple(
         (split, subset)
         for split, subset in there

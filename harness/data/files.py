@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.data.judged import ASKED, ROWS
 from harness.data.naming import PARTS, fields_of, renames
 from harness.data.rows import Columns, Complain, Rows, check_columns, refuse
 from harness.data.tables import Table, format_of, open_table, peek
-from harness.errors import ConfigError, DataError, UnknownNameError, nearest
+from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError, nearest, together
 
 Entry = tuple[str, str]  # split, subset
 Files = Mapping[Entry, Mapping[str, str]]  # to the path of each part: ROWS, or those of a ranking kind
@@ -23,7 +23,7 @@ _TREC = {  # part to field to the place of its word in a line
     "qrels": {"query_id": "0", "corpus_id": "2", "score": "3"},
     "candidates": {"query_id": "0", "corpus_ids": "2"},
 }
-_TREC_WORDS = {"qrels": 4, "candidates": 6}
+_TREC_WORDS = {"qrels": 4, "candidates": 6}  # words a line
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,14 @@ class Part:
     Attributes:
         places: where each row stands ("row 3 (line 4)").
         renames: field to column, where the file calls it otherwise.
+        whole: whether no row was left out.
     """
 
     columns: Columns
     where: str
     places: list[str] = field(default_factory=list)
     renames: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 def files_of(task: str, kind: str, files: Mapping[str, Any]) -> dict[Entry, dict[str, str]]:
@@ -93,17 +95,21 @@ def revision(files: Files) -> str:
     """`local:` and 12 hex digits over the content of all files and what each is.
 
     Raises:
-        DataError: a file cannot be read.
+        DataError: files that cannot be read, all of them.
     """
     digest = hashlib.sha256()
+    problems: list[HarnessError] = []
     for (split, subset), parts in sorted(files.items()):
         for part, path in sorted(parts.items()):
             try:
                 with Path(path).open("rb") as file:
                     own = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+                problems.append(DataError(f"{path}: cannot be read ({error.strerror})"))
+                continue
             digest.update(f"{split}\n{subset}\n{part}\n{own}\n".encode())
+    if problems:
+        raise together(problems)
     return f"local:{digest.hexdigest()[:12]}"
 
 
@@ -158,10 +164,19 @@ def read_parts(
     columns = columns or {}
     parts: dict[str, Part] = {}
     tables: dict[str, Table] = {}
+    said: list[DataError] = []
+
+    def tell(error: DataError) -> None:
+        said.append(error)
+        complain(error)
+
+    own = tell if complain is not refuse else refuse
     for name, path in paths.items():
+        said.clear()
         try:
-            tables[name] = _opened(name, Path(path), form, complain)
-            parts[name] = _read(kind, name, Path(path), tables[name], columns, document, complain)
+            tables[name] = _opened(name, Path(path), form, own)
+            part = _read(kind, name, Path(path), tables[name], columns, document, own)
+            parts[name] = replace(part, whole=not said)
         except DataError as error:
             complain(error)
     there = {column for table in tables.values() for column in table.columns}
@@ -207,8 +222,8 @@ def _read(
     trec = part in _TREC and not table.columns
     rows = table.rows
     if trec:
-        called: dict[str, str] = _TREC[part]
-        rows = _whole_lines(rows, part, path, complain)
+        called: dict[str, str] = {}
+        rows = _fields_of_lines(rows, part, path, complain)
         rows = _grouped(rows) if part == "candidates" else rows
     else:
         there, closed = table.columns, table.closed
@@ -241,11 +256,11 @@ def _all_there(fields: Mapping[str, str], called: Mapping[str, str], there: Any,
             )
 
 
-def _whole_lines(rows: Rows, part: str, path: Path, complain: Complain) -> Rows:
+def _fields_of_lines(rows: Rows, part: str, path: Path, complain: Complain) -> Rows:
     due = _TREC_WORDS[part]
     for place, row in rows:
         if len(row) == due:
-            yield place, row
+            yield place, {own: row[at] for own, at in _TREC[part].items()}
         else:
             complain(DataError(f"{path}, line {place}: {len(row)} words; {due} are due"))
 
@@ -254,9 +269,9 @@ def _grouped(rows: Rows) -> Rows:
     """The lines of a run as one row a query: its documents in the order of the lines."""
     lists: dict[str, tuple[object, list[str]]] = {}
     for place, row in rows:
-        lists.setdefault(row["0"], (place, []))[1].append(row["2"])
+        lists.setdefault(row["query_id"], (place, []))[1].append(row["corpus_ids"])
     for query, (place, docs) in lists.items():
-        yield place, {"0": query, "2": docs}
+        yield place, {"query_id": query, "corpus_ids": docs}
 
 
 def holds_sets(path: str, form: str | None, columns: Mapping[str, str]) -> bool:

@@ -51,10 +51,11 @@ def inspect(kind: str, parts: Mapping[str, Part], settings: Mapping[str, Any]) -
         _labelled(kind, parts, settings, found)
     if kind == "pair_classification" and ROWS in parts:
         found.counts["labels"] = _ordered(Counter(parts[ROWS].columns["label"]))
-        if len(found.counts["labels"]) < 2:
+        if len(found.counts["labels"]) < 2 and parts[ROWS].whole:
             only = next(iter(found.counts["labels"]))
             found.problems.append(f"{parts[ROWS].where}: every label is {only}; nothing is told apart")
-    if kind == "sts" and ROWS in parts and len(set(parts[ROWS].columns["score"])) < 2:
+    scores = parts[ROWS].columns["score"] if kind == "sts" and ROWS in parts else ()
+    if len(set(scores)) == 1 and parts[ROWS].whole:
         found.problems.append(f"{parts[ROWS].where}: every score is the same; nothing correlates with it")
     if kind == "clustering" and ROWS in parts:
         labels = [str(label) for value in parts[ROWS].columns["labels"] for label in listed(value)]
@@ -110,7 +111,7 @@ def _labelled(kind: str, parts: Mapping[str, Part], settings: Mapping[str, Any],
         row = next(n for n, value in enumerate(parts[ROWS].columns["label"]) if label in listed(value))
         place = _place(parts[ROWS], row, "label")
         found.warnings.append(f"{place}: label {label!r} has no training row; it is never predicted")
-    if len(train) < 2:
+    if len(train) < 2 and parts["train"].whole:
         found.problems.append(f"{parts['train'].where}: fewer than two different labels to learn")
     wanted = settings.get("samples_per_label", 0)
     for label, count in train.items():
@@ -136,16 +137,18 @@ def _ranking(parts: Mapping[str, Part], found: Findings) -> None:
     if ROWS in parts:
         found.warnings += _some(_own_texts(parts[ROWS]))
         return
-    corpus = {str(doc) for doc in parts["corpus"].columns["id"]} if "corpus" in parts else None
+    corpus = _whole_ids(parts.get("corpus"))
     if ASKED in parts:
         rows = parts[ASKED].columns
         for side in ("positive", "negative"):
             absent = _outside(parts[ASKED], side, rows.get(side, ()), corpus, "document", "corpus")
             found.problems += _some(absent)
-        if corpus is not None:
+        if not any(parts[ASKED].columns.get("positive", ())):
+            found.problems.append(f"{parts[ASKED].where}: no query has a positive")
+        else:
             found.warnings += _some(_none(parts[ASKED], "positive", _HOPELESS))
         return
-    queries = {str(query) for query in parts["queries"].columns["id"]} if "queries" in parts else None
+    queries = _whole_ids(parts.get("queries"))
     if "candidates" in parts:
         lists = parts["candidates"].columns["corpus_ids"]
         found.problems += _some(
@@ -165,6 +168,11 @@ def _ranking(parts: Mapping[str, Part], found: Findings) -> None:
                 if name not in graded
             )
             found.warnings += _some(unjudged)
+
+
+def _whole_ids(part: Part | None) -> set[str] | None:
+    """The ids of a part; None where a row was left out of it, so that nothing is said to be missing."""
+    return {str(name) for name in part.columns["id"]} if part is not None and part.whole else None
 
 
 def _repeated_ids(part: Part, column: str) -> Iterable[str]:
