@@ -112,16 +112,17 @@ def resolve(
     source_name = definition.source.mteb if definition.source and definition.source.mteb else name
     info = known.get(source_name)
     own_files = definition.source is not None and definition.source.files is not None
+    local_files = own_files and definition.source is not None and definition.source.hub is None
     notes: tuple[str, ...] = ()
-    if info is not None and own_files:
-        if protocol == "custom":
-            info = None  # a task of the user's own, whatever it is called
-        else:
-            same = f"{name} is a task of mteb's too: scores on files of your own stand under its name"
-            notes = (f"{same}; rename it, or write protocol: custom",)
+    if info is not None and own_files and protocol == "custom":
+        info = None  # a task of the user's own, whatever it is called
+    elif info is not None and local_files and protocol == "mteb":
+        same = f"{name} is a task of mteb's too: scores on files of your own stand under its name"
+        notes = (f"{same}; rename it, or write protocol: custom",)
     if info is not None and info.refused:
         raise DataError(f"task {name} cannot be scored: {info.refused}")
-    folder = None if own_files else layout.find_folder(name, roots)
+    folder = None if local_files else layout.find_folder(name, roots)
+    own_files = own_files and folder is None
     shipped = definition.source.folder if definition.source else None
     if folder is None and shipped is not None and not definition.members:
         folder = layout.open_folder(tasks_folder() / shipped / name)
