@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def home(tmp_path: Path) -> Path:
     """A folder in which the README's relative paths exist."""
     write_task(tmp_path / "data", "SciFact", "retrieval", "ndcg_at_10", **retrieval_files())
     tiny.bi_encoder(tmp_path / "work" / "checkpoints" / "step-4000")
+    shutil.copytree(ROOT / "tasks" / "examples", tmp_path / "work" / "tasks" / "examples")
     return tmp_path / "work"
 
 
@@ -77,7 +79,8 @@ def test_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: 
 
 
 def test_suites_and_catalogs_are_valid(tmp_path: Path) -> None:
-    suite, catalog, services = blocks("yaml")
+    suite, catalog, custom, services = blocks("yaml")
+    SuiteFile.model_validate(yaml.safe_load(custom), strict=True)
     assert [task["name"] for task in yaml.safe_load(suite)["tasks"]] == ["MyTask", "SciFact", "Ours"]
     SuiteFile.model_validate(yaml.safe_load(suite), strict=True)
     path = tmp_path / "my-models.yaml"

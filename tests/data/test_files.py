@@ -154,10 +154,29 @@ class TestRanking:
     CORPUS = "_id\ttitle\ttext\td\n1\tA\tx\t9\n2\t\ty\t\n3\tC\tz\t7\n"
     QUERIES = "_id\ttext\nq1\thello\nq2\tbye\n"
 
-    def load(self, folder: Path, kind: str = "retrieval", document: str | None = None, **parts: str) -> Any:
+    def load(
+        self,
+        folder: Path,
+        kind: str = "retrieval",
+        document: str | None = None,
+        columns: dict[str, str] | None = None,
+        **parts: str,
+    ) -> Any:
         own = {"corpus": self.CORPUS, "queries": self.QUERIES} | parts
         paths = {name: put(folder / f"{name}.tsv", text) for name, text in own.items()}
-        return files.load(kind, paths, document=document)
+        return files.load(kind, paths, document=document, columns=columns)
+
+    def test_a_name_that_two_files_share(self, tmp_path: Path) -> None:
+        own = {"corpus": "docno\tbody\nd\tx\n", "queries": "qno\tbody\nq\thello\n", "qrels": "q 0 d 1\n"}
+        columns = {"corpus.id": "docno", "queries.id": "qno", "text": "body"}
+        found = self.load(tmp_path, columns=columns, **own)
+        assert (list(found.doc_ids), found.query_ids, found.queries) == (["d"], ["q"], ["hello"])
+        assert self.load(tmp_path, columns=columns, document="<{text}>", **own).documents == ["<x>"]
+        answer = {"corpus.id": "docno", "queries.id": "qno", "queries.text": "body", "answer": "body"}
+        assert self.load(tmp_path, columns=answer, document="{answer}!", **own).documents == ["x!"]
+        with pytest.raises(DataError, match=r"no file has a column 'bodi' for text; did you mean 'body'"):
+            renamed = {**own, "corpus": "id\ttext\nd\tx\n", "queries": "id\ttext\tbody\nq\ty\tz\n"}
+            self.load(tmp_path, columns={"text": "bodi"}, **renamed)
 
     def test_beir_and_trec_are_the_same(self, tmp_path: Path) -> None:
         beir = self.load(tmp_path / "a", qrels="query-id\tcorpus-id\tscore\nq1\t1\t2\nq2\t3\t1\n")
