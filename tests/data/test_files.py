@@ -174,8 +174,8 @@ class TestRanking:
         assert self.load(tmp_path, columns=columns, document="<{text}>", **own).documents == ["<x>"]
         answer = {"corpus.id": "docno", "queries.id": "qno", "queries.text": "body", "answer": "body"}
         assert self.load(tmp_path, columns=answer, document="{answer}!", **own).documents == ["x!"]
+        renamed = {**own, "corpus": "id\ttext\nd\tx\n", "queries": "id\ttext\tbody\nq\ty\tz\n"}
         with pytest.raises(DataError, match=r"no file has a column 'bodi' for text; did you mean 'body'"):
-            renamed = {**own, "corpus": "id\ttext\nd\tx\n", "queries": "id\ttext\tbody\nq\ty\tz\n"}
             self.load(tmp_path, columns={"text": "bodi"}, **renamed)
 
     def test_beir_and_trec_are_the_same(self, tmp_path: Path) -> None:
