@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.data import files, layout
 from harness.data.build import RANKING
-from harness.data.judged import ROWS
 from harness.data.mteb_catalog import TaskInfo
 from harness.data.naming import check_keys
 from harness.definition import Source, TaskDefinition
@@ -232,26 +231,17 @@ def _scorer(
 
     For data that mteb does not know, clustering goes by sets where their rows hold lists.
     """
-    own = scorer(kind, definition.scorer, protocol)
+    own, source = scorer(kind, definition.scorer, protocol), definition.source
     if definition.scorer or protocol in own.protocols:
         return own
     if info is not None:
         return scorer(kind, info.scorer)
     if kind == "clustering" and folder is not None and layout.holds_sets(folder):
         return scorer(kind, "minibatch_kmeans")
-    if kind == "clustering" and own_files and _files_hold_sets(definition):
-        return scorer(kind, "minibatch_kmeans")
+    if kind == "clustering" and own_files and source is not None and source.hub is None:
+        by_sets = files.holds_sets(definition.name, source.files or {}, source.format, definition.columns)
+        return scorer(kind, "minibatch_kmeans") if by_sets else own
     return own
-
-
-def _files_hold_sets(definition: TaskDefinition) -> bool:
-    """Whether local files hold a set a row; a hub's are not fetched to find out."""
-    source = definition.source
-    assert source is not None
-    if source.hub is not None:
-        return False
-    first = next(iter(files.files_of(definition.name, "clustering", source.files or {}).values()))
-    return files.holds_sets(first[ROWS], source.format, definition.columns)
 
 
 def _settings(chosen: Scorer, info: TaskInfo | None, definition: TaskDefinition) -> dict[str, Any]:

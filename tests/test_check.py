@@ -123,6 +123,17 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert sort.entries[0].rows[1] == {"text": "hm", "label": "c"}
 
 
+def test_every_bad_row_of_a_clustering_file_is_said(tmp_path: Path) -> None:
+    put(tmp_path / "c.jsonl", '{"sentences": 1, "labels": "a"}\n{"sentences": "x", "labels": null}\n')
+    source = "source: {files: {test: c.jsonl}}"
+    path = put(tmp_path / "m.yaml", f"{HEAD}  - {{name: a, kind: clustering, {source}}}\n")
+    problems = check_file(str(path)).all_problems
+    assert [line.split(": ")[0].rpartition("/")[2] for line in problems] == [
+        "c.jsonl, line 1",
+        "c.jsonl, line 2",
+    ]
+
+
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     put(tmp_path / "p.csv", "sentence1,sentence2,score\n" + "a,b,x\n" * 500)
     path = put(tmp_path / "m.yaml", f"{HEAD}  - {{name: a, kind: sts, source: {{files: {{test: p.csv}}}}}}\n")

@@ -274,7 +274,10 @@ def _grouped(rows: Rows) -> Rows:
         yield place, {"query_id": query, "corpus_ids": docs}
 
 
-def holds_sets(path: str, form: str | None, columns: Mapping[str, str]) -> bool:
-    """Whether a clustering file's first row is a whole set of sentences. Raises DataError as `load` does."""
-    parts = read_parts("clustering", {ROWS: path}, form=form, columns=columns)
-    return not isinstance(parts[ROWS].columns["sentences"][0], str)
+def holds_sets(task: str, files: Mapping[str, Any], form: str | None, columns: Mapping[str, str]) -> bool:
+    """Whether the first good row of a clustering task's files is a whole set of sentences."""
+    first = next(iter(files_of(task, "clustering", files).values()))
+    wrong: list[DataError] = []  # is said when the rows are read to be scored
+    parts = read_parts("clustering", first, form=form, columns=columns, complain=wrong.append)
+    sentences = parts[ROWS].columns["sentences"] if ROWS in parts else ()
+    return bool(sentences) and not isinstance(sentences[0], str)
