@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.data import files as local_files
 from harness.data import layout
 from harness.data.mteb_catalog import TaskInfo
 from harness.definition import Rng, Splits, TaskDefinition
@@ -69,6 +70,45 @@ def entries_of(
         raise DataError(f"{folder.path}: holds no split{wanted_split} to score (kind {kind})")
     absent = tuple(e for e in asked if e not in there) if info is not None else ()
     return _ordered(there, asked), absent
+
+
+def entries_of_files(
+    definition: TaskDefinition, kind: str, train_split: str, settings: Mapping[str, Any]
+) -> tuple[Entry, ...]:
+    """The (split, subset) pairs that a source's files hold, in their order, or those of them asked for.
+
+    Raises:
+        ConfigError: the files make no such kind, training rows are missing, or nothing is left to score.
+        UnknownNameError: a split or subset that the files do not name.
+    """
+    assert definition.source is not None
+    there = list(local_files.files_of(definition.name, kind, definition.source.files or {}))
+    if kind in ("classification", "multilabel"):
+        trains = {subset for split, subset in there if split == train_split}
+        for _, subset in there:
+            if subset not in trains:
+                own = "" if subset == "default" else f" for subset {subset!r}"
+                raise ConfigError(
+                    f"task {definition.name}: files name no {train_split} split{own}, "
+                    f"whose rows {kind} learns from"
+                )
+        if not settings.get("cross_validation") and train_split not in (named_splits(definition) or ()):
+            there = [entry for entry in there if entry[0] != train_split]
+    for what, asked, at in (("split", named_splits(definition), 0), ("subset", definition.subsets, 1)):
+        for name in asked or ():
+            known = {entry[at] for entry in there}
+            if name not in known:
+                raise UnknownNameError(
+                    f"{what} of {definition.name}", name, known, f"its files: {', '.join(sorted(known))}"
+                )
+    kept = tuple(
+        (split, subset)
+        for split, subset in there
+        if split in (named_splits(definition) or (split,)) and subset in (definition.subsets or (subset,))
+    )
+    if not kept:
+        raise ConfigError(f"task {definition.name}: its files hold no split to score")
+    return kept
 
 
 def _ordered(there: Sequence[Entry], asked: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.data import layout
+from harness.data import files, layout
 from harness.data.mteb_catalog import TaskInfo
 from harness.definition import TaskDefinition
 from harness.errors import DataError, UnknownNameError
@@ -25,6 +25,9 @@ def rows_of(
             meant = meant or (definition.scorer is None and info is None)
             return rows if meant and not layout.has_parts(folder) else ""
         source = definition.source
+        if source is not None and source.files is not None:
+            plain = all(isinstance(said, str) for said in source.files.values())
+            return rows if meant and plain else ""
         return rows if meant and source is not None and source.hub and not source.configs else ""
     return ""
 
@@ -51,18 +54,22 @@ def scorer_of(
     protocol: str,
     info: TaskInfo | None,
     folder: layout.Folder | None,
+    own_files: bool,
 ) -> Scorer:
     """The scorer that the definition names, else the protocol's own, else mteb's.
 
-    For a folder that mteb does not know, clustering goes by sets where its rows hold lists.
+    For data that mteb does not know, clustering goes by sets where their rows hold lists.
     """
-    own = scorer(kind, definition.scorer, protocol)
+    own, source = scorer(kind, definition.scorer, protocol), definition.source
     if definition.scorer or protocol in own.protocols:
         return own
     if info is not None:
         return scorer(kind, info.scorer)
     if kind == "clustering" and folder is not None and layout.holds_sets(folder):
         return scorer(kind, "minibatch_kmeans")
+    if kind == "clustering" and own_files and source is not None and source.hub is None:
+        by_sets = files.holds_sets(definition.name, source.files or {}, source.format, definition.columns)
+        return scorer(kind, "minibatch_kmeans") if by_sets else own
     return own
 
 

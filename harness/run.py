@@ -181,6 +181,8 @@ def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | R
                 for split, subset in task.entries:
                     _failed(run, task, split, subset, error)
             continue
+        for note in task.notes:
+            run.listen(Event("warning", task.name, note))
         for job in jobs:
             for line in remarks(job):
                 run.listen(Event("warning", task.name, line))

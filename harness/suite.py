@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, model_validator
-
-from harness.data.mteb_catalog import benchmark, benchmarks, catalog
-from harness.definition import NAME, Rng, Strict, TaskDefinition
+from harness.data.mteb_catalog import catalog
+from harness.definition import NAME, Rng, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
-from harness.paths import cache_folder, data_folders, tasks_folder
+from harness.paths import cache_folder, data_folders
 from harness.scorers import PROTOCOLS
+from harness.suite_file import Aggregate, definitions, home_of, is_path, read_suite, suite_names
 from harness.task import Task, resolve, task_names
-from harness.yamlfile import load_yaml
 
-MTEB = "mteb:"  # in front of the name of any benchmark of mteb
-Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"]
-
-
-class Aggregate(Strict):
-    """How a suite's scores become means."""
-
-    columns: list[str] = Field(default_factory=list)
-    average: Literal["tasks", "types", "datasets"] = "tasks"
-
-
-class SuiteFile(Strict):
-    """`tasks/<suite>.yaml`: tasks written out, or a benchmark of mteb and what is different here.
-
-    With a `benchmark`, its tasks, splits and subsets are mteb's; `tasks` may only say more of some of them.
-    `size` is the number of tasks the suite was written for: mteb must still have as many.
-    """
-
-    suite: str
-    title: str
-    protocol: Protocol = "mteb"
-    rng: Rng = "alone"
-    benchmark: str | None = None
-    size: int | None = None
-    aggregate: Aggregate = Aggregate()
-    tasks: list[TaskDefinition] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _sound(self) -> SuiteFile:
-        names = [task.name for task in self.tasks]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"task {name!r} stands twice")
-        if not names and self.benchmark is None:
-            raise ValueError("a suite needs tasks or a benchmark")
-        if self.benchmark is None and self.size not in (None, len(names)):
-            raise ValueError(f"size says {self.size}, and there are {len(names)} tasks")
-        return self
+Group = tuple[str, Rng, Sequence[TaskDefinition]]  # tasks of one protocol and choice of random stream
 
 
 @dataclass(frozen=True)
@@ -72,69 +32,6 @@ class Suite:
     aggregate: Aggregate = field(default_factory=Aggregate)
     named: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
-
-
-def suite_names() -> list[str]:
-    """The suites that ship with the program."""
-    return sorted(path.stem for path in tasks_folder().glob("*.yaml"))
-
-
-def read_suite(name: str, cache: str | Path | None = None) -> SuiteFile:
-    """A suite's definition: a shipped one, a YAML file, or `mteb:NAME` for a benchmark of mteb.
-
-    Raises UnknownNameError, ConfigError.
-    """
-    if name.startswith(MTEB):
-        own = benchmark(name.removeprefix(MTEB), cache_folder(cache))
-        by_types = "mean_task_type" in own.means and "mean_task" not in own.means
-        average = Aggregate(average="types" if by_types else "tasks")
-        return SuiteFile(suite=MTEB + own.name, title=own.name, benchmark=own.name, aggregate=average)
-    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        return load_yaml(Path(name), SuiteFile)
-    if name not in suite_names():
-        known = [*suite_names(), *(MTEB + own for own in benchmarks(cache_folder(cache)))]
-        hint = "harness suites lists them; mteb:NAME is a benchmark of mteb"
-        raise UnknownNameError("suite", name, known, hint)
-    return load_yaml(tasks_folder() / f"{name}.yaml", SuiteFile)
-
-
-def definitions(
-    suite: SuiteFile, cache: str | Path | None = None
-) -> tuple[list[TaskDefinition], dict[str, str]]:
-    """The tasks of a suite, those of a benchmark looked up, and those left out with the reason.
-
-    Raises:
-        UnknownNameError: mteb has no such benchmark, or the benchmark no such task.
-        ConfigError: mteb's benchmark is not the one that the suite was written for, or has no text task.
-    """
-    if suite.benchmark is None:
-        return list(suite.tasks), {}
-    own, known = benchmark(suite.benchmark, cache_folder(cache)), catalog(cache_folder(cache))
-    if suite.size not in (None, len(own.splits)):
-        raise ConfigError(
-            f"suite {suite.suite} is of the {suite.size} tasks of {own.name}, which has {len(own.splits)} in "
-            f"the mteb installed\ninstall the mteb of constraints.txt, or take --suite '{MTEB}{own.name}'"
-        )
-    more = {task.name: task for task in suite.tasks}
-    for name in more.keys() - own.splits.keys():
-        raise UnknownNameError(f"task of {own.name}", name, own.splits)
-    refused = {n: known[n].refused if n in known else "mteb does not describe it" for n in own.splits}
-    left_out = {name: why for name, why in refused.items() if why}
-    if len(left_out) == len(own.splits):
-        raise ConfigError(f"{own.name} has no task that is scored here: {next(iter(left_out.values()))}")
-    found = [
-        TaskDefinition.model_validate(
-            {
-                "name": name,
-                "splits": splits,
-                "subsets": own.subsets[name],
-                **(more[name].model_dump(exclude_unset=True) if name in more else {}),
-            }
-        )
-        for name, splits in own.splits.items()
-        if name not in left_out
-    ]
-    return found, left_out
 
 
 def load_suite(
@@ -159,46 +56,64 @@ def load_suite(
     """
     definition = read_suite(name, cache)
     chosen, left_out = definitions(definition, cache)
-    wanted = protocol or definition.protocol
-    tasks = _resolve_all(chosen, wanted, subsets, splits, data, cache, definition.rng)
+    wanted = [(protocol or definition.protocol, definition.rng, chosen)]
+    tasks = _resolve_all(wanted, subsets, splits, data, cache)
     counted = f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)" if left_out else ""
     return Suite(definition.suite, definition.title + counted, tasks, definition.aggregate, left_out=left_out)
 
 
 def load_task(
     *names: str,
-    protocol: str = "mteb",
+    protocol: str | None = None,
     subsets: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
 ) -> Suite:
-    """Tasks by name as a suite of their own; arguments and errors as in `load_suite`."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ConfigError(f"task {repeated[0]!r} is named twice")
-    shipped = _shipped(protocol)
+    """Tasks by name as a suite of their own; arguments and errors as in `load_suite`.
+
+    Args:
+        names: of tasks, or paths of YAML files in the form of a suite, whose tasks are all taken.
+        protocol: of every task; default a file's own for its tasks, mteb for the others.
+    """
+    shipped = _shipped(protocol or "mteb")
+    groups: list[Group] = []
     for name in names:
-        if not NAME.fullmatch(name):
+        if is_path(name):
+            read = read_suite(name, cache)
+            own, rng, wanted = read.protocol, read.rng, definitions(read, cache)[0]
+        elif NAME.fullmatch(name):
+            own, rng, wanted = "mteb", "alone", [shipped.get(name, TaskDefinition(name=name))]
+        else:
             raise UnknownNameError(
                 "task", name, [], "a task's name has no slash, no line break, and 120 characters at most"
             )
-    definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
+        groups.append((protocol or own, rng, wanted))
+    taken = [definition.name for _, _, wanted in groups for definition in wanted]
+    repeated = sorted({name for name in taken if taken.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"task {repeated[0]!r} is named twice")
     try:
-        tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
+        tasks = _resolve_all(groups, subsets, splits, data, cache)
     except UnknownNameError as error:
         home = home_of(error.name) if error.what == "task" else None
         if home is None:
             raise
         hint = f"suite {home.suite} has it, under another protocol: --protocol {home.protocol}"
         raise UnknownNameError("task", error.name, [], hint) from error
-    return Suite("tasks", ", ".join(names), tasks, named=True)
+    return Suite("tasks", ", ".join(taken), tasks, named=True)
 
 
-def home_of(name: str) -> SuiteFile | None:
-    """The first shipped suite that defines a task in full, under whichever protocol."""
-    files = map(read_suite, suite_names())
-    return next((s for s in files for task in s.tasks if task.name == name and task.source is not None), None)
+def load_definition(
+    definition: TaskDefinition,
+    protocol: str,
+    *,
+    data: Sequence[str | Path] | None = None,
+    cache: str | Path | None = None,
+) -> Task:
+    """One task of a suite's file, resolved; arguments and errors as in `load_suite`."""
+    (task,) = _resolve_all([(protocol, "alone", [definition])], None, None, data, cache)
+    return task
 
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
@@ -223,25 +138,25 @@ def _related(protocol: str, other: str) -> bool:
 
 
 def _resolve_all(
-    definitions: Iterable[TaskDefinition],
-    protocol: str,
+    groups: Sequence[Group],
     subsets: Sequence[str] | None,
     splits: Sequence[str] | None,
     data: Sequence[str | Path] | None,
     cache: str | Path | None,
-    rng: Rng = "alone",
 ) -> tuple[Task, ...]:
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    for protocol, _, _ in groups:
+        if protocol not in PROTOCOLS:
+            raise UnknownNameError("protocol", protocol, PROTOCOLS)
     roots = data_folders(None if data is None else [Path(d) for d in data])
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
     problems: list[HarnessError] = []
-    for definition in definitions:
-        try:
-            tasks.append(resolve(definition, protocol, roots, known, rng))
-        except HarnessError as error:
-            problems.append(error)
+    for protocol, rng, wanted in groups:
+        for definition in wanted:
+            try:
+                tasks.append(resolve(definition, protocol, roots, known, rng))
+            except HarnessError as error:
+                problems.append(error)
     if problems:
         raise together(problems)
     return tuple(_narrowed(tasks, subsets, splits))

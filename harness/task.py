@@ -8,12 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.data import layout
+from harness.data import files, layout
 from harness.data.build import RANKING
 from harness.data.mteb_catalog import TaskInfo
+from harness.data.naming import check_keys
 from harness.definition import Rng, Source, Splits, TaskDefinition
-from harness.entries import Entry, dev_split, entries_of, named_splits, sequence_of, tested_splits
-from harness.errors import DataError, UnknownNameError
+from harness.entries import (
+    Entry,
+    dev_split,
+    entries_of,
+    entries_of_files,
+    named_splits,
+    sequence_of,
+    tested_splits,
+)
+from harness.errors import ConfigError, DataError, UnknownNameError
 from harness.method import protocol_of_rows, rows_of, scorer_of, settings_of
 from harness.metrics import canonical, family
 from harness.paths import tasks_folder
@@ -56,6 +65,7 @@ class Task:
         dev_split: where a scorer that chooses on a dev split does so; else empty.
         rows: format of the data's rows where it is the scorer's own, else empty.
         members: the tasks whose mean an aggregate is.
+        notes: what a user should know of the task before believing its scores.
     """
 
     name: str
@@ -84,6 +94,7 @@ class Task:
     expect: Mapping[str, float] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     column: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def listed(self) -> bool:
@@ -92,6 +103,9 @@ class Task:
             return self.kind in ("reranking", "instruction_reranking")
         if self.folder is not None:
             return any(".candidates." in name for name in self.folder.names)
+        if self.source is not None and self.source.files is not None:
+            own = files.files_of(self.name, self.kind, self.source.files)
+            return any("candidates" in parts for parts in own.values())
         return self.source is not None and "candidates" in (self.source.configs or {})
 
     @property
@@ -124,25 +138,36 @@ def resolve(
     name = definition.name
     source_name = definition.source.mteb if definition.source and definition.source.mteb else name
     info = known.get(source_name)
+    own_files = definition.source is not None and definition.source.files is not None
+    local_files = own_files and definition.source is not None and definition.source.hub is None
+    notes: tuple[str, ...] = ()
+    if info is not None and own_files and protocol == "custom":
+        info = None  # a task of the user's own, whatever it is called
+    elif info is not None and local_files and protocol == "mteb":
+        same = f"{name} is a task of mteb's too: scores on files of your own stand under its name"
+        notes = (f"{same}; rename it, or write protocol: custom",)
     if info is not None and info.refused:
         raise DataError(f"task {name} cannot be scored: {info.refused}")
-    folder = layout.find_folder(name, roots)
+    folder = None if local_files else layout.find_folder(name, roots)
+    own_files = own_files and folder is None
     shipped = definition.source.folder if definition.source else None
     if folder is None and shipped is not None and not definition.members:
         folder = layout.open_folder(tasks_folder() / shipped / name)
-    local = definition.members or (definition.source and definition.source.hub)
+    local = definition.members or own_files or (definition.source and definition.source.hub)
     if folder is None and info is None and not local:
         raise UnknownNameError(
             "task", name, task_names(known, roots), f"searched mteb and {_searched(roots)}"
         )
     manifest = folder.manifest if folder else {}
     kind = definition.kind or manifest.get("kind") or (info.kind if info else None)
+    if kind is None and folder is None:
+        raise DataError(f"task {name}: kind is missing; write one of {', '.join(KINDS)}")
     if kind is None:
         raise DataError(
             f"task {name}: nothing says its kind; write it into {folder and folder.path}/manifest.json"
         )
-    from_mteb = (
-        folder is None and not (definition.source and definition.source.hub) and not definition.members
+    from_mteb = folder is None and not (
+        own_files or (definition.source and definition.source.hub) or definition.members
     )
     if from_mteb and definition.source and definition.source.subset:
         definition = definition.model_copy(update={"subsets": [definition.source.subset]})
@@ -168,6 +193,9 @@ def resolve(
         raise DataError(f"task {name}: kind {kind} is not scored here ({REFUSED[refused]})")
     if kind not in KINDS:
         raise UnknownNameError(f"kind (of task {name})", str(kind), KINDS)
+    check_keys(name, rows or str(kind), definition.columns, definition.document)
+    if definition.document is not None and kind not in RANKING:
+        raise ConfigError(f"task {name}: document is for retrieval and reranking kinds, not for {kind}")
     same_kind = info is not None and info.kind == kind
     names = definition.members or (info.members if info is not None else [])
     if (kind == "aggregate") != bool(names):
@@ -177,7 +205,7 @@ def resolve(
         _on_splits(resolve(TaskDefinition(name=m, source=definition.source), protocol, roots, known), wanted)
         for m in names
     )
-    chosen = scorer_of(definition, kind, protocol, info if same_kind else None, folder)
+    chosen = scorer_of(definition, kind, protocol, info if same_kind else None, folder, own_files)
     if rows:
         protocol = protocol_of_rows(name, rows, chosen, protocol)
     as_mteb = info is not None and same_kind and info.scorer == chosen.name
@@ -186,9 +214,13 @@ def resolve(
     if isinstance(definition.splits, Splits) and definition.splits.train:
         train_split = definition.splits.train
     tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
-    entries, absent = entries_of(
-        definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
-    )
+    absent: tuple[Entry, ...] = ()
+    if own_files:
+        entries = entries_of_files(definition, rows or kind, train_split, settings)
+    else:
+        entries, absent = entries_of(
+            definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
+        )
     sequence = sequence_of(definition, chosen, entries, absent, info if same_kind else None, rng)
     told = None if chosen.protocols and not rows else manifest.get("main")  # a protocol has its own main
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main.format(**settings))))
@@ -210,7 +242,7 @@ def resolve(
         absent=absent,
         sequence=sequence,
         languages={subset: tuple(languages.get(subset, spoken)) for _, subset in entries},
-        revision=folder.revision if folder else _revision(definition, info, members),
+        revision=folder.revision if folder else _revision(definition, rows or str(kind), info, members),
         settings=settings,
         folder=folder,
         source=definition.source or Source(mteb=source_name) if folder is None else None,
@@ -227,6 +259,7 @@ def resolve(
         expect=definition.expect,
         also=tuple(map(canonical, definition.also)),
         column=definition.column or type_,
+        notes=notes,
     )
 
 
@@ -237,9 +270,11 @@ def _on_splits(member: Task, splits: Sequence[str] | None) -> Task:
     return replace(member, entries=tuple(entry for entry in member.entries if entry[0] in splits))
 
 
-def _revision(definition: TaskDefinition, info: TaskInfo | None, members: Sequence[Task]) -> str:
+def _revision(definition: TaskDefinition, kind: str, info: TaskInfo | None, members: Sequence[Task]) -> str:
     if definition.source and definition.source.revision:
         return definition.source.revision
+    if definition.source and definition.source.files is not None:
+        return files.revision(files.files_of(definition.name, kind, definition.source.files))
     if info is not None:
         return info.revision
     return "local:" + hashlib.sha256("".join(m.revision for m in members).encode()).hexdigest()[:12]

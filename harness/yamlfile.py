@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
 
     Raises:
         ConfigError: unreadable file, broken YAML, duplicate or unknown key, wrong type (YAML reads `no`
-            as false); with the line of the value.
+            as false); with the line of the value, a line of the message for each.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -37,8 +38,15 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a typo explains the rest
-        raise ConfigError(f"{path}, line {_line(node, first['loc'])}: {_explain(first, model)}") from error
+        problems = sorted(_telling(error.errors()), key=lambda e: _line(node, e["loc"]))
+        lines = [f"{path}, line {_line(node, e['loc'])}: {_explain(e, model)}" for e in problems]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from error
+
+
+def _telling(problems: Sequence[Any]) -> list[Any]:
+    """The problems without those that a misspelt key beside them explains."""
+    misspelt = {e["loc"][:-1] for e in problems if e["type"] == "extra_forbidden"}
+    return [e for e in problems if e["type"] != "missing" or e["loc"][:-1] not in misspelt]
 
 
 def _explain(problem: Any, model: type[BaseModel]) -> str:

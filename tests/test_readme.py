@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from harness.models.catalog import load_catalog
-from harness.suite import SuiteFile
+from harness.suite_file import SuiteFile
 from tests.cli.test_cli import harness
 from tests.models import tiny
 from tests.toys import retrieval_files, write_task
@@ -36,6 +37,7 @@ def home(tmp_path: Path) -> Path:
     """A folder in which the README's relative paths exist."""
     write_task(tmp_path / "data", "SciFact", "retrieval", "ndcg_at_10", **retrieval_files())
     tiny.bi_encoder(tmp_path / "work" / "checkpoints" / "step-4000")
+    shutil.copytree(ROOT / "tasks" / "examples", tmp_path / "work" / "tasks" / "examples")
     return tmp_path / "work"
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError
 from harness.scorers import KINDS
-from harness.suite import all_task_names, load_suite, load_task, read_suite, suite_names
+from harness.suite import all_task_names, load_suite, load_task
+from harness.suite_file import read_suite, suite_names
 
 PAIR = {"sentence1": "a", "sentence2": "b", "score": 1}
 ROW = {"text": "a", "label": 1}

@@ -13,7 +13,8 @@ from harness.data.mteb_catalog import BenchmarkInfo, benchmarks, catalog
 from harness.errors import ConfigError, HarnessError, UnknownNameError
 from harness.paths import cache_folder
 from harness.report import suite_table
-from harness.suite import definitions, load_suite, load_task, read_suite, suite_names
+from harness.suite import load_suite, load_task
+from harness.suite_file import definitions, read_suite, suite_names
 from tests.cli.test_cli import harness
 
 SIZES = {
@@ -243,7 +244,7 @@ def test_every_benchmark_of_mteb_with_text_tasks_resolves() -> None:
 
 def changed(monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
     """A release of mteb whose Chinese benchmark has these tasks too."""
-    import harness.suite as module
+    import harness.suite_file as module
 
     now = benchmarks(cache_folder())["MTEB(cmn, v1)"]
     splits = {**now.splits, **{name: ["test"] for name in more}}

@@ -152,7 +152,7 @@ def chosen_tasks(
     from harness.suite import load_suite, load_task
 
     if task:
-        return load_task(*task, protocol=protocol or "mteb", **narrow)
+        return load_task(*task, protocol=protocol, **narrow)
     return load_suite(suite, protocol=protocol, **narrow)
 
 

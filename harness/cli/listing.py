@@ -1,4 +1,4 @@
-"""`harness models | tasks | suites | show`."""
+"""`harness models | suites | show`, and the list behind `harness tasks`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def register(app: typer.Typer) -> None:
     app.command("models")(models)
     app.command("suites")(suites)
     app.command("show")(show)
-    app.command("tasks")(tasks)
 
 
 def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
@@ -39,7 +38,7 @@ def models(catalog: common.Catalog = None, json: common.Json = False) -> None:
 
 def suites(json: common.Json = False, cache: common.Cache = None) -> None:
     """List the suites. Beside them, mteb:NAME is any benchmark of mteb: --suite "mteb:MTEB(fra, v1)"."""
-    from harness.suite import definitions, read_suite, suite_names
+    from harness.suite_file import definitions, read_suite, suite_names
 
     found = [read_suite(name) for name in suite_names()]
     if json:
@@ -61,7 +60,7 @@ def suites(json: common.Json = False, cache: common.Cache = None) -> None:
     common.answer(common.table(["suite", "tasks", "protocol", "title"], rows))
 
 
-def tasks(
+def list_tasks(
     search: Annotated[str | None, typer.Argument(help="Only names that contain this.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     data: common.Data = None,
@@ -124,7 +123,8 @@ def show(
     """
     from harness.errors import ConfigError, UnknownNameError
     from harness.models.catalog import load_catalog
-    from harness.suite import MTEB, all_task_names, home_of, load_task, suite_names
+    from harness.suite import all_task_names, load_task
+    from harness.suite_file import MTEB, home_of, suite_names
 
     models = load_catalog(catalog)
     row = models.find(name)

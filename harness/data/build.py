@@ -18,8 +18,10 @@ from harness.data.examples import (
     SummaryExamples,
     TripletExamples,
 )
+from harness.data.judged import four_tables
 from harness.data.packed import Packed, positions
 from harness.data.rows import Columns, unique_ids
+from harness.data.template import fill, parse_template, template_columns
 from harness.errors import DataError
 
 RANKING = ("retrieval", "reranking", "instruction_reranking")
@@ -60,6 +62,19 @@ FIELDS: dict[str, dict[str, str]] = {
         "score": "a whole number",
     },
     "candidates": {"query_id": "an id (a string or an integer)", "corpus_ids": "a list of ids"},
+    # The same in fewer tables, see `harness.data.judged`.
+    "asked": {
+        "id?": "an id (a string or an integer)",
+        "text": "a query (a string, or the turns of a conversation)",
+        "instruction?": "a string or null",
+        "positive": "an id, or a list of ids",
+        "negative?": "an id, or a list of ids",
+    },
+    "texts": {
+        "query": "a string",
+        "positive": "a string or a list of strings",
+        "negative?": "a string or a list of strings",
+    },
 }
 
 
@@ -70,16 +85,17 @@ def build(
 
     Args:
         parts: checked columns by part: "rows" (and "train" for classification and multilabel), or
-            "corpus", "queries", "qrels" and perhaps "candidates" for the ranking kinds.
+            "corpus", "queries", "qrels" and perhaps "candidates" for the ranking kinds, or the fewer
+            that `harness.data.judged` names.
         where: part to the name of its file or table, for messages.
-        document: template of a document's text, such as "{title} {text}"; default title and text joined
-            by a space and stripped.
+        document: template of a document's text, such as "{title} {text}", of columns of the corpus;
+            default title and text joined by a space and stripped.
 
     Raises:
         DataError: rows that contradict each other (duplicate ids, lists of unequal length ...).
     """
     if kind in RANKING:
-        return _ranking(parts, where, document)
+        return _ranking(*four_tables(kind, parts, where), document)
     rows = parts["rows"]
     if kind == "sts":
         return PairExamples(rows["sentence1"], rows["sentence2"], np.array(rows["score"], dtype=np.float64))
@@ -158,16 +174,20 @@ def _ranking(parts: Mapping[str, Columns], where: Mapping[str, str], document: s
 
 def document_texts(corpus: Columns, template: str | None) -> Sequence[str]:
     """The texts of the documents; of packed columns, what has been read is let go."""
-    texts = corpus["text"]
-    titles = corpus.get("title") or [None] * len(texts)
-    rows = zip(
-        *(part.drained() if isinstance(part, Packed) else part for part in (titles, texts)), strict=True
+    pieces = None if template is None else parse_template(template)
+    fields = ["title", "text"] if pieces is None else template_columns(str(template))
+    count = len(corpus["id"])
+    parts = [corpus.get(field) or [None] * count for field in fields]
+    columns = (
+        part.drained() if isinstance(part, Packed) and field != "id" else part
+        for field, part in zip(fields, parts, strict=True)
     )
-    if template is None:
+    rows = zip(*columns, strict=True)
+    if pieces is None:
         joined = (document_text(title, text) for title, text in rows)
     else:
-        joined = (template.format(title=title or "", text=text).strip() for title, text in rows)
-    return Packed(joined) if isinstance(texts, Packed) else list(joined)
+        joined = (fill(pieces, dict(zip(fields, row, strict=True))) for row in rows)
+    return Packed(joined) if any(isinstance(part, Packed) for part in parts) else list(joined)
 
 
 def _candidates_exist(listed: Mapping[str, Sequence[str]], corpus: Collection[str], where: str) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.data import jmteb_rows
-from harness.data.build import FIELDS, LABELLED, RANKING, build
+from harness.data.build import LABELLED, RANKING, build
 from harness.data.examples import Examples
+from harness.data.judged import ASKED, ROWS
 from harness.data.mteb_source import quiet, unreachable
+from harness.data.naming import fields_of, renames
 from harness.data.rows import Columns, check_columns
 from harness.errors import DataError, MissingSplitError
-
-_RENAMES = {
-    "corpus": {"id": "_id"},
-    "queries": {"id": "_id"},
-    "qrels": {"query_id": "query-id", "corpus_id": "corpus-id"},
-    "candidates": {"query_id": "query-id", "corpus_ids": "corpus-ids"},
-}
 
 
 def load(
@@ -39,8 +36,8 @@ def load(
     Args:
         name: the task's name, for messages.
         config: configuration of a data set of rows; for ranking kinds the subset, `<config>-corpus` ...
-        configs: part ("corpus", "queries", "qrels", "candidates") to configuration, ranking kinds. Queries
-            in JMTEB's own columns bring their judgements (and candidates) with them.
+        configs: part ("corpus", "queries", "qrels", "candidates"; or "rows" of texts) to configuration,
+            ranking kinds. Queries in JMTEB's own columns bring their judgements (and candidates) with them.
 
     Raises:
         DataError: the data are not in the cache and the hub cannot be reached, or a row is bad.
@@ -63,18 +60,14 @@ def load(
     for part, (own, wanted_split) in sources.items():
         alone = part == "corpus" or (part == "queries" and "qrels" in sources)
         table = _table(name, hub, revision, own, wanted_split, offline, alone=alone)
-        own_columns = dict(columns or {})
         where = f"{hub}@{revision[:12]} ({own or 'default'}, {wanted_split})"
         if part == "queries" and jmteb_rows.is_queries(table.column_names):
             parts |= jmteb_rows.query_parts(kind, enumerate(table, 1), where)
             continue
-        if ranking:
-            own_columns |= {o: t for o, t in _RENAMES[part].items() if t in table.column_names}
-            if part == "corpus" and "docid" in table.column_names:
-                own_columns["id"] = "docid"
-        parts[part] = check_columns(
-            enumerate(table, 1), FIELDS[part if ranking else kind], own_columns, where=where
-        )
+        key = ASKED if part == "queries" and "qrels" not in sources else part if ranking else ROWS
+        called = renames(kind, key, columns or {}, table.column_names, where=where, document=document)
+        fields = fields_of(kind, key, document)
+        parts[key if ranking else part] = check_columns(enumerate(table, 1), fields, called, where=where)
     return build(kind, parts, dict.fromkeys(parts, hub), document)
 
 
@@ -98,3 +91,27 @@ def _table(
     if alone and len(splits) == 1:  # corpora often stand under a split name of their own
         return next(iter(splits.values()))
     raise MissingSplitError(f"{hub}@{revision}: no split {split!r} (there is: {', '.join(splits)})")
+
+
+def download(name: str, hub: str, revision: str, path: str, *, offline: bool = False) -> Path:
+    """One file of a hub repository at a pinned revision, from the hub's cache or the hub.
+
+    Read as it is, with the reader of local files: datasets' own would take "NA" for missing and guess types.
+
+    Raises:
+        DataError: neither in the cache nor to be had.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    place = {"path": f"{hub}/{path}", "revision": revision}
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, ValueError)
+    failures += tuple(sys.modules[m].HTTPError for m in ("httpx", "httpx2") if m in sys.modules)
+    with quiet():
+        try:
+            found = huggingface_hub.hf_hub_download(
+                hub, path, repo_type="dataset", revision=revision, local_files_only=offline
+            )
+        except failures as error:
+            raise DataError(unreachable(name, place, error)) from error
+    return Path(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data import hub, layout, mteb_source
+from harness.data import files, hub, layout, mteb_source
 from harness.data.build import RANKING
 from harness.data.examples import Chosen, DevTest, Examples, LabelledExamples, RankingExamples
 from harness.errors import DataError, MissingSplitError
@@ -64,6 +65,15 @@ def _examples(
             corpus_split=corpus_split,
         )
     assert task.source is not None
+    if task.source.files is not None:
+        paths = file_paths(task, (split, subset), offline=offline)
+        return files.load(
+            task.rows or task.kind,
+            paths,
+            form=task.source.format,
+            columns=task.columns,
+            document=task.document,
+        )
     if task.source.hub is not None:
         return hub.load(
             task.name,
@@ -84,3 +94,19 @@ def _examples(
         splits = list(dict.fromkeys(s for s, _ in entries))
         loaded[task.name] = mteb_source.load_task(str(task.source.mteb), subsets, splits, offline=offline)
     return mteb_source.examples(loaded[task.name], task.kind, split, subset, task.train_split)
+
+
+def file_paths(task: Task, entry: tuple[str, str], *, offline: bool) -> dict[str, Path]:
+    """The files of one (split, subset) of a task whose source names files; those of a hub are fetched.
+
+    Raises:
+        DataError: a hub's file is not to be had.
+    """
+    assert task.source is not None
+    assert task.source.files is not None
+    own = files.files_of(task.name, task.rows or task.kind, task.source.files)
+    paths = files.wanted(own, task.rows or task.kind, entry, task.train_split)
+    if task.source.hub is None:
+        return {part: Path(path) for part, path in paths.items()}
+    place = task.name, task.source.hub, str(task.source.revision)
+    return {part: hub.download(*place, path, offline=offline) for part, path in paths.items()}

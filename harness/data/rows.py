@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 
 from harness.data.packed import Packed, Packer
-from harness.errors import DataError
+from harness.errors import DataError, nearest
 
 Columns = dict[str, Sequence[Any]]
+Rows = Iterable[tuple[object, Mapping[str, Any]]]  # where a row stands ("3", "3 (line 5)"), and the row
+Complain = Callable[[DataError], None]
 
 
 def _is_str(value: Any) -> bool:
@@ -52,6 +54,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "an id (a string or an integer)": _is_label,
     "a list of integers or strings": _list_of(_is_label),
     "a list of strings": _list_of(_is_str),
+    "a string, a number or null": lambda value: value is None or _is_str(value) or _is_number(value),
     "a list of ids": _list_of(_is_label),
     "an id, or a list of ids": lambda value: _is_label(value) or _list_of(_is_label)(value),
     "a list of numbers": _list_of(_is_number),
@@ -84,24 +87,33 @@ def read_columns(
         DataError: unreadable file, no rows, a missing field or a value of the wrong type (file and line).
     """
     unit = "line" if path.suffix == ".jsonl" else "row"
-    rows = _jsonl(path) if path.suffix == ".jsonl" else _parquet(path)
+    rows = _jsonl(path) if path.suffix == ".jsonl" else parquet_rows(path)
     return check_columns(rows, fields, renames, where=str(path), unit=unit, packed=packed)
 
 
+def refuse(error: DataError) -> None:
+    """The answer to a bad row that ends the reading: raises it."""
+    raise error
+
+
 def check_columns(
-    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    rows: Rows,
     fields: Mapping[str, str],
     renames: Mapping[str, str] | None = None,
     *,
     where: str,
     unit: str = "row",
     packed: bool = False,
+    complain: Complain = refuse,
+    places: list[str] | None = None,
 ) -> Columns:
     """Turn numbered rows into columns, checking each value.
 
     Args:
         where: names the source in messages.
         packed: keep the columns as `Packed` strings, null as an empty one: for rows by the million.
+        complain: called with what is wrong with a row, which is then left out.
+        places: filled with where each row that is kept stands.
 
     Raises:
         DataError: no rows, a missing field or a value of the wrong type.
@@ -116,17 +128,28 @@ def check_columns(
     count = 0
     for number, row in rows:
         count += 1
+        values = []
         for name, source, kind, optional in wanted:
             value = row.get(source)
             if value is None and source not in row and not optional:
                 there = ", ".join(sorted(row)) or "nothing"
-                raise DataError(f"{where}, {unit} {number}: no field {source!r} (there is: {there})")
-            if not (value is None and optional) and not CHECKS[kind](value):
+                near = nearest(source, row, 1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                said = f"no field {source!r}{meant} (there is: {there})"
+                complain(DataError(f"{where}, {unit} {number}: {said}"))
+            elif not (value is None and optional) and not CHECKS[kind](value):
                 shown = repr(value) if len(repr(value)) < 60 else repr(value)[:57] + "..."
-                raise DataError(f"{where}, {unit} {number}: {source!r} must be {kind}, not {shown}")
+                complain(DataError(f"{where}, {unit} {number}: {source!r} must be {kind}, not {shown}"))
+            else:
+                values.append((name, value))
+        if len(values) < len(wanted):
+            continue
+        for name, value in values:
             if value is not None:
                 present.add(name)
             columns[name].append(value)
+        if places is not None:
+            places.append(f"{unit} {number}")
     if not count:
         raise DataError(f"{where}: no rows; an empty split cannot be scored")
     kept = {name: columns[name] for name, _, _, optional in wanted if name in present or not optional}
@@ -148,27 +171,39 @@ def unique_ids(ids: Sequence[Any], where: str, unit: str = "row") -> Sequence[st
     return list(seen)
 
 
-def _jsonl(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    decode = msgspec.json.Decoder().decode
+def _jsonl(path: Path) -> Rows:
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if not line.strip():
-                    continue
-                try:
-                    row = decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise DataError(f"{path}, line {number}: not JSON ({error})") from error
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, line {number}: a JSON object is due, not {type(row).__name__}")
-                yield number, row
+            yield from json_lines(file, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _parquet(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+def json_lines(file: Iterable[bytes], where: str, complain: Complain = refuse) -> Rows:
+    """Rows of a file of one JSON object a line, with line numbers; empty lines are passed over.
+
+    Raises:
+        DataError: a line that is no JSON object, unless `complain` goes on.
+    """
+    decode = msgspec.json.Decoder().decode
+    for number, line in enumerate(file, 1):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if not line.strip():
+            continue
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            complain(DataError(f"{where}, line {number}: not JSON ({error})"))
+            continue
+        if not isinstance(row, dict):
+            complain(DataError(f"{where}, line {number}: a JSON object is due, not {type(row).__name__}"))
+            continue
+        yield number, row
+
+
+def parquet_rows(path: Path) -> Rows:
+    """Rows of a Parquet file, counted from 1. Raises DataError for a file that cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -316,7 +316,7 @@ def test_rows_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared
 
 def test_the_documented_rows_and_suite_are_read(tmp_path: Path) -> None:
     """The example of the documentation, word for word."""
-    from harness.suite import read_suite
+    from harness.suite_file import read_suite
 
     text = (Path(__file__).parents[2] / "docs" / "protocols-cards.md").read_text(encoding="utf-8")
     rows, suite = (text.split(f"```{mark}\n")[1].split("```")[0] for mark in ("json", "yml"))
