@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from harness.data.layout import by_hand
 from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Strict, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
@@ -47,13 +49,19 @@ class SuiteFile(Strict):
 
 @dataclass(frozen=True)
 class Suite:
-    """Named tasks and the way their scores become means."""
+    """Named tasks and the way their scores become means.
+
+    Attributes:
+        named: tasks named one by one: each must apply to the model.
+        written: how a command line names it: a suite's name or file, or `--task` options.
+    """
 
     name: str
     title: str
     tasks: tuple[Task, ...]
     aggregate: Aggregate = field(default_factory=Aggregate)
-    named: bool = False  # tasks named one by one: each must apply to the model
+    named: bool = False
+    written: str = "SUITE"
 
 
 def suite_names() -> list[str]:
@@ -78,6 +86,7 @@ def load_suite(
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
+    fetched: Path | None = None,
 ) -> Suite:
     """A suite with every task resolved.
 
@@ -86,13 +95,16 @@ def load_suite(
         protocol: overrides the suite's.
         subsets, splits: only these (each must exist in at least one task).
         data: folders looked in first; default HARNESS_DATA.
+        fetched: instead of them a folder that is to be filled: every task is resolved against where its data
+            come from, but for those that someone else put there.
 
     Raises:
         HarnessError: everything that cannot be resolved, all at once, one line each.
     """
     definition = read_suite(name)
-    tasks = _resolve_all(definition.tasks, protocol or definition.protocol, subsets, splits, data, cache)
-    return Suite(definition.suite, definition.title, tasks, definition.aggregate)
+    roots = _roots(data, fetched)
+    tasks = _resolve_all(definition.tasks, protocol or definition.protocol, subsets, splits, roots, cache)
+    return Suite(definition.suite, definition.title, tasks, definition.aggregate, written=name)
 
 
 def load_task(
@@ -102,6 +114,7 @@ def load_task(
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
+    fetched: Path | None = None,
 ) -> Suite:
     """Tasks by name as a suite of their own; arguments and errors as in `load_suite`."""
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -114,8 +127,9 @@ def load_task(
                 "task", name, [], "a task's name has no slash, no line break, and 120 characters at most"
             )
     definitions = [shipped.get(name, TaskDefinition(name=name)) for name in names]
-    tasks = _resolve_all(definitions, protocol, subsets, splits, data, cache)
-    return Suite("tasks", ", ".join(names), tasks, named=True)
+    tasks = _resolve_all(definitions, protocol, subsets, splits, _roots(data, fetched), cache)
+    written = " ".join(f"--task {shlex.quote(name)}" for name in names)
+    return Suite("tasks", ", ".join(names), tasks, named=True, written=written)
 
 
 def all_task_names(cache: str | Path | None = None, data: Sequence[str | Path] | None = None) -> list[str]:
@@ -139,23 +153,32 @@ def _resolve_all(
     protocol: str,
     subsets: Sequence[str] | None,
     splits: Sequence[str] | None,
-    data: Sequence[str | Path] | None,
+    roots: Callable[[str], Sequence[Path]],
     cache: str | Path | None,
 ) -> tuple[Task, ...]:
     if protocol not in PROTOCOLS:
         raise UnknownNameError("protocol", protocol, PROTOCOLS)
-    roots = data_folders(None if data is None else [Path(d) for d in data])
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
     problems: list[HarnessError] = []
     for definition in definitions:
         try:
-            tasks.append(resolve(definition, protocol, roots, known))
+            tasks.append(resolve(definition, protocol, roots(definition.name), known))
         except HarnessError as error:
             problems.append(error)
     if problems:
         raise together(problems)
     return tuple(_narrowed(tasks, subsets, splits))
+
+
+def _roots(
+    data: Sequence[str | Path] | None, fetched: Path | None
+) -> Callable[[str], Sequence[Path]]:
+    """A task's name to the data folders it is looked up in."""
+    if fetched is not None:
+        return lambda name: [fetched] if by_hand(fetched, name) else []
+    roots = data_folders(None if data is None else [Path(d) for d in data])
+    return lambda name: roots
 
 
 def _narrowed(

@@ -49,6 +49,7 @@ class Task:
         revision: of the data: a hub commit, or `local:` and 12 hex digits.
         settings: of the scorer, complete.
         members: the tasks whose mean an aggregate is.
+        own_loading: mteb loads it by code of its own, so that nothing tells where its data would be cached.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Task:
     absent: tuple[Entry, ...] = ()
     members: tuple[Task, ...] = ()
     dataset: str = ""
+    own_loading: bool = False
     expect: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -179,6 +181,7 @@ def resolve(
         dataset=info.path
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
+        own_loading=info is not None and info.own_loading,
         expect=definition.expect,
     )
 
@@ -286,7 +289,8 @@ def _revision(definition: TaskDefinition, info: TaskInfo | None, members: Sequen
 
 def task_names(known: Mapping[str, TaskInfo], roots: Sequence[Path]) -> set[str]:
     """Every task that can be scored: those of the data folders and those of mteb."""
-    local = {p.name for root in roots if root.is_dir() for p in root.iterdir() if p.is_dir()}
+    folders = (p for root in roots if root.is_dir() for p in root.iterdir() if p.is_dir())
+    local = {p.name for p in folders if not p.name.startswith(".")}
     return {name for name, info in known.items() if not info.refused} | local
 
 

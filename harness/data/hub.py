@@ -10,6 +10,7 @@ from harness.data.examples import Examples
 from harness.data.mteb_source import quiet, unreachable
 from harness.data.rows import Columns, check_columns
 from harness.errors import DataError
+from harness.network import cut_off, transport_errors
 
 _RENAMES = {
     "corpus": {"id": "_id"},
@@ -74,15 +75,11 @@ def _table(
     """One split; with `alone`, the only split of a configuration under whatever name it has."""
     import datasets
 
-    with quiet():
-        mode = datasets.config.HF_HUB_OFFLINE
-        datasets.config.HF_HUB_OFFLINE = mode or offline
+    with quiet(), cut_off(offline):
         try:
             splits = datasets.load_dataset(hub, config, revision=revision)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, *transport_errors()) as error:
             raise DataError(unreachable(name, {"path": hub, "revision": revision}, error)) from error
-        finally:
-            datasets.config.HF_HUB_OFFLINE = mode
     if split in splits:
         return splits[split]
     if alone and len(splits) == 1:  # corpora often stand under a split name of their own

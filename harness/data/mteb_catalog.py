@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = 3
+SCHEMA = 4
 
 _KINDS = {
     "STS": "sts",
@@ -61,6 +61,7 @@ class TaskInfo:
         train_split: where few-shot classifiers take their rows from.
         roles: text column to its role where mteb prompts the two sides differently.
         members: tasks an aggregate is the mean of.
+        own_loading: its class loads the data by code of its own.
         refused: why the task cannot be scored, or empty.
     """
 
@@ -77,6 +78,7 @@ class TaskInfo:
     train_split: str = "train"
     roles: dict[str, str] = field(default_factory=dict)
     members: list[str] = field(default_factory=list)
+    own_loading: bool = False
     refused: str = ""
 
 
@@ -154,6 +156,7 @@ def _info(task: Any) -> TaskInfo:
         settings=settings,
         train_split=str(getattr(task, "train_split", "train")),
         roles=_roles(task),
+        own_loading="load_data" in _own_attributes(task),
     )
 
 
