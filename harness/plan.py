@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.candidates import assumed
+from harness.data.presence import check, lacking
 from harness.engine.vectors import Keys, VectorStore, open_vectors, pair_keys, text_keys
 from harness.first_stage import FirstStage, staged
 from harness.jobs import Job, nobody, prepare, select
@@ -83,11 +84,15 @@ def plan_run(
     missing again. Where a first stage has not searched yet, other documents stand in for its candidates.
     """
     card = staged(model.card, first_stage)
+    tasks = select(suite, card, nobody, first_stage)
+    cut, gone = check(tasks, offline)
+    if gone:
+        raise lacking(gone, offline, suite.fetching)
     jobs = [
         job
-        for task in select(suite, card, nobody, first_stage)
+        for task in tasks
         if task.kind != "aggregate"
-        for job in prepare(task, card, {}, offline=offline, first=first_stage)
+        for job in prepare(task, card, {}, offline=cut, first=first_stage)
     ]
     if first_stage is not None:
         jobs = [assumed(first_stage, job, cache, no_cache) if job.first else job for job in jobs]

@@ -63,6 +63,11 @@ class Suite:
     named: bool = False
     written: str = "SUITE"
 
+    @property
+    def fetching(self) -> str:
+        """The command that gets its data."""
+        return f"harness prefetch {self.written} --data DIR"
+
 
 def suite_names() -> list[str]:
     """The suites that ship with the program."""
@@ -171,9 +176,7 @@ def _resolve_all(
     return tuple(_narrowed(tasks, subsets, splits))
 
 
-def _roots(
-    data: Sequence[str | Path] | None, fetched: Path | None
-) -> Callable[[str], Sequence[Path]]:
+def _roots(data: Sequence[str | Path] | None, fetched: Path | None) -> Callable[[str], Sequence[Path]]:
     """A task's name to the data folders it is looked up in."""
     if fetched is not None:
         return lambda name: [fetched] if by_hand(fetched, name) else []

@@ -21,9 +21,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
-    from harness.cli import cache, card, doctor, evaluate, leaderboard, listing, verify
+    from harness.cli import cache, card, doctor, evaluate, leaderboard, listing, prefetch, verify
 
-    for module in (evaluate, listing, leaderboard, card, cache, verify, doctor):
+    for module in (evaluate, listing, leaderboard, card, cache, verify, prefetch, doctor):
         module.register(app)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ import typer
 from harness.cli import common
 
 if TYPE_CHECKING:
+    from harness.errors import HarnessError
     from harness.suite import Suite
     from harness.types import Result
 
@@ -100,11 +101,14 @@ def eval_(
       harness eval my-reranker --task SciFact --first-stage bm25-50
     """
     common.hush(verbose)
-    from harness.errors import ConfigError
+    from harness.errors import ConfigError, HarnessError, together
     from harness.first_stage import load_first_stage, split_first, staged
     from harness.models import load_model
+    from harness.network import go_offline
     from harness.suite import load_suite, load_task
 
+    if offline:
+        go_offline()
     if suite and task:
         raise ConfigError("--suite and --task exclude each other")
     options: dict[str, Any] = {"cache": cache, "no_cache": no_cache, "offline": offline}
@@ -112,7 +116,10 @@ def eval_(
     bare, named = split_first(model)
     if named and first_stage not in (None, named):
         raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
-    scorer = load_model(
+    problems: list[HarnessError] = []  # what is not here, said all at once
+    scorer = _tried(
+        problems,
+        load_model,
         bare,
         device=device,
         dtype=dtype,
@@ -132,13 +139,22 @@ def eval_(
     )
     if chosen_first := named or first_stage:
         where: dict[str, Any] = {"device": device, "catalog": catalog, "cache": cache, "offline": offline}
-        options["first_stage"] = load_first_stage(chosen_first, **where)
-        staged(scorer.card, options["first_stage"])  # refuses what searches by itself before data are read
+        options["first_stage"] = _tried(problems, load_first_stage, chosen_first, **where)
+        if not problems:
+            staged(
+                scorer.card, options["first_stage"]
+            )  # refuses what searches by itself before data are read
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
-    if task:
-        chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
-    else:
-        chosen = load_suite(suite or scorer.card.default_suite or "smoke", protocol=protocol, **narrow)
+    try:
+        if task:
+            chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
+        else:
+            usual = scorer.card.default_suite if scorer else _default_suite(bare, catalog)
+            chosen = load_suite(suite or usual or "smoke", protocol=protocol, **narrow)
+    except HarnessError as error:
+        raise together([*problems, error]) from error
+    if problems:
+        raise _all_missing(problems, chosen, offline, model)
     if dry_run:
         _show_plan(scorer, chosen, options, json)
         return
@@ -146,6 +162,36 @@ def eval_(
     failed = _run(scorer, chosen, results, options, json=json, quiet=quiet)
     if failed:
         raise typer.Exit(1)
+
+
+def _tried(problems: list[HarnessError], load: Callable[..., Any], *what: str, **how: Any) -> Any:
+    """What is loaded; None, and why among the problems, where files or packages are missing."""
+    from harness.errors import MissingExtraError, ModelError
+
+    try:
+        return load(*what, **how)
+    except (ModelError, MissingExtraError) as error:
+        problems.append(error)
+        return None
+
+
+def _all_missing(problems: list[HarnessError], suite: Suite, offline: bool, model: str) -> HarnessError:
+    """The problems with the model, and the data that cannot be had either."""
+    from harness.data.presence import check, lacking
+    from harness.errors import together
+    from harness.jobs import flatten
+
+    _, gone = check(flatten(suite.tasks), offline)
+    command = f"harness prefetch {suite.written} {model} --data DIR"
+    return together([*problems, *([lacking(gone, offline, command)] if gone else [])])
+
+
+def _default_suite(model: str, catalog: Path | None) -> str | None:
+    from harness.models.catalog import load_catalog
+    from harness.models.resolve import parse_reference
+
+    row = load_catalog(catalog).find(parse_reference(model).name)
+    return row.default_suite if row else None
 
 
 def _parsed(size: str) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 
 from harness.data.build import FIELDS, LABELLED, RANKING, build
 from harness.data.examples import Examples
-from harness.data.mteb_source import quiet, unreachable
+from harness.data.mteb_source import loading_errors, quiet, unreachable
 from harness.data.rows import Columns, check_columns
 from harness.errors import DataError
-from harness.network import cut_off, transport_errors
+from harness.network import cut_off
 
 _RENAMES = {
     "corpus": {"id": "_id"},
@@ -78,7 +78,7 @@ def _table(
     with quiet(), cut_off(offline):
         try:
             splits = datasets.load_dataset(hub, config, revision=revision)
-        except (OSError, ValueError, RuntimeError, *transport_errors()) as error:
+        except loading_errors() as error:
             raise DataError(unreachable(name, {"path": hub, "revision": revision}, error)) from error
     if split in splits:
         return splits[split]

@@ -61,11 +61,12 @@ def find_folder(task: str, roots: Iterable[Path]) -> Folder | None:
 def by_hand(root: Path, task: str) -> bool:
     """Whether a folder holds a task that `harness prefetch` did not write."""
     path = root / task
-    return path.is_dir() and "rendered" not in open_folder(path).manifest
+    plain = task not in (".", "..") and "/" not in task and "\\" not in task
+    return plain and path.is_dir() and "rendered" not in read_manifest(path)
 
 
-def open_folder(path: Path) -> Folder:
-    """Read a task folder's manifest and list its data files."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What `manifest.json` of a task folder says; empty where there is none. Raises DataError."""
     manifest: dict[str, Any] = {}
     if (path / "manifest.json").is_file():
         try:
@@ -79,6 +80,12 @@ def open_folder(path: Path) -> Folder:
         spoken = manifest.get("languages", [])
         if not isinstance(spoken, list) or not all(isinstance(language, str) for language in spoken):
             raise DataError(f"{path / 'manifest.json'}: 'languages' must be a list of strings")
+    return manifest
+
+
+def open_folder(path: Path) -> Folder:
+    """Read a task folder's manifest and list its data files."""
+    manifest = read_manifest(path)
     names = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
     for listed in manifest.get("files", {}):
         if listed not in names:
@@ -164,6 +171,18 @@ def _parse(name: str, kind: str) -> tuple[str, str, str]:
     if len(pieces) > 2:
         raise DataError(f"{name}: a dot inside a split or subset name must be written %2E")
     return split, subset, part
+
+
+def place(name: str, kind: str) -> tuple[str, str]:
+    """The (split, subset) that a file of a kind belongs to. Raises DataError."""
+    return _parse(name, kind)[:2]
+
+
+def parts(kind: str) -> tuple[str, ...]:
+    """What every entry of a kind is read from: parts of ranking kinds, else rows and training rows."""
+    if kind in RANKING:
+        return NEEDED if kind == "retrieval" else PARTS
+    return ("rows", "train") if kind in LABELLED else ("rows",)
 
 
 def stem(split: str, subset: str, part: str = "") -> str:

@@ -52,6 +52,11 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
+def loading_errors() -> tuple[type[Exception], ...]:
+    """What `datasets` and the hub raise for data that are missing, broken or out of reach."""
+    return OSError, ValueError, RuntimeError, *transport_errors()
+
+
 def load_task(name: str, subsets: Sequence[str], splits: Sequence[str], *, offline: bool) -> Any:
     """An mteb task object with the data of some subsets loaded from the hub or its cache.
 
@@ -66,7 +71,7 @@ def load_task(name: str, subsets: Sequence[str], splits: Sequence[str], *, offli
         task.filter_eval_splits(list(splits))
         try:
             task.load_data()
-        except (OSError, ValueError, RuntimeError, *transport_errors()) as error:
+        except loading_errors() as error:
             raise DataError(unreachable(name, task.metadata.dataset, error)) from error
         if hasattr(task, "convert_v1_dataset_format_to_v2"):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
