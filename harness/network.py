@@ -78,10 +78,9 @@ def transient(error: BaseException) -> bool:
 @cache
 def _silence(period: int) -> str:
     """Why the hub does not answer, asked once a period; empty where it does, whatever it says."""
-    import huggingface_hub
+    from huggingface_hub import constants, get_session
 
-    endpoint = huggingface_hub.constants.ENDPOINT
-    session = huggingface_hub.get_session()
+    endpoint, session = constants.ENDPOINT, get_session()
     failures: tuple[type[Exception], ...] = (OSError, *transport_errors())
     try:
         session.head(endpoint, timeout=PATIENCE)

@@ -87,7 +87,7 @@ def plan_run(
     tasks = select(suite, card, nobody, first_stage)
     cut, gone = check(tasks, offline)
     if gone:
-        raise lacking(gone, offline, suite.fetching)
+        raise lacking(gone, offline, suite.fetching())
     jobs = [
         job
         for task in tasks

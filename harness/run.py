@@ -69,8 +69,8 @@ def evaluate(
     run = Run(model, store, vectors, force, keep_going, budget, listen, first_stage)
     cut, gone = check(tasks, offline)
     if gone and not (keep_going and len(gone) < len(tasks)):
-        raise lacking(gone, offline, suite.fetching)
-    missing = {task.name: lacking([task], offline, suite.fetching) for task in gone}
+        raise lacking(gone, offline, suite.fetching())
+    missing = {task.name: lacking([task], offline, suite.fetching()) for task in gone}
     wanted = _with_candidates(run, _prepare_all(run, tasks, cut, missing), cache, no_cache)
     jobs = [item for item in wanted if isinstance(item, Job)]
     for note in card.notes:

@@ -63,10 +63,9 @@ class Suite:
     named: bool = False
     written: str = "SUITE"
 
-    @property
-    def fetching(self) -> str:
-        """The command that gets its data."""
-        return f"harness prefetch {self.written} --data DIR"
+    def fetching(self, model: str = "") -> str:
+        """The command that gets its data, and a model's files."""
+        return " ".join(part for part in ("harness prefetch", self.written, model, "--data DIR") if part)
 
 
 def suite_names() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,6 @@ import typer
 from harness.cli import common
 
 if TYPE_CHECKING:
-    from harness.errors import HarnessError
     from harness.suite import Suite
     from harness.types import Result
 
@@ -101,8 +100,10 @@ def eval_(
       harness eval my-reranker --task SciFact --first-stage bm25-50
     """
     common.hush(verbose)
+    from harness.cli.lacking import all_missing, default_suite, tried
     from harness.errors import ConfigError, HarnessError, together
     from harness.first_stage import load_first_stage, split_first, staged
+    from harness.jobs import flatten
     from harness.models import load_model
     from harness.network import go_offline
     from harness.suite import load_suite, load_task
@@ -117,7 +118,7 @@ def eval_(
     if named and first_stage not in (None, named):
         raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
     problems: list[HarnessError] = []  # what is not here, said all at once
-    scorer = _tried(
+    scorer = tried(
         problems,
         load_model,
         bare,
@@ -139,7 +140,7 @@ def eval_(
     )
     if chosen_first := named or first_stage:
         where: dict[str, Any] = {"device": device, "catalog": catalog, "cache": cache, "offline": offline}
-        options["first_stage"] = _tried(problems, load_first_stage, chosen_first, **where)
+        options["first_stage"] = tried(problems, load_first_stage, chosen_first, **where)
         if not problems:
             staged(
                 scorer.card, options["first_stage"]
@@ -149,12 +150,12 @@ def eval_(
         if task:
             chosen = load_task(*task, protocol=protocol or "mteb", **narrow)
         else:
-            usual = scorer.card.default_suite if scorer else _default_suite(bare, catalog)
+            usual = scorer.card.default_suite if scorer else default_suite(bare, catalog)
             chosen = load_suite(suite or usual or "smoke", protocol=protocol, **narrow)
     except HarnessError as error:
         raise together([*problems, error]) from error
     if problems:
-        raise _all_missing(problems, chosen, offline, model)
+        raise all_missing(problems, flatten(chosen.tasks), offline, chosen.fetching(model))
     if dry_run:
         _show_plan(scorer, chosen, options, json)
         return
@@ -162,36 +163,6 @@ def eval_(
     failed = _run(scorer, chosen, results, options, json=json, quiet=quiet)
     if failed:
         raise typer.Exit(1)
-
-
-def _tried(problems: list[HarnessError], load: Callable[..., Any], *what: str, **how: Any) -> Any:
-    """What is loaded; None, and why among the problems, where files or packages are missing."""
-    from harness.errors import MissingExtraError, ModelError
-
-    try:
-        return load(*what, **how)
-    except (ModelError, MissingExtraError) as error:
-        problems.append(error)
-        return None
-
-
-def _all_missing(problems: list[HarnessError], suite: Suite, offline: bool, model: str) -> HarnessError:
-    """The problems with the model, and the data that cannot be had either."""
-    from harness.data.presence import check, lacking
-    from harness.errors import together
-    from harness.jobs import flatten
-
-    _, gone = check(flatten(suite.tasks), offline)
-    command = f"harness prefetch {suite.written} {model} --data DIR"
-    return together([*problems, *([lacking(gone, offline, command)] if gone else [])])
-
-
-def _default_suite(model: str, catalog: Path | None) -> str | None:
-    from harness.models.catalog import load_catalog
-    from harness.models.resolve import parse_reference
-
-    row = load_catalog(catalog).find(parse_reference(model).name)
-    return row.default_suite if row else None
 
 
 def _parsed(size: str) -> int:

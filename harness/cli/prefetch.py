@@ -73,7 +73,8 @@ def prefetch(
       harness prefetch cmteb jina-v2-base-zh --data data --dry-run
     """
     common.hush(verbose)
-    from harness.errors import ConfigError, MissingExtraError, ModelError
+    from harness.cli.lacking import all_missing, tried
+    from harness.errors import ConfigError
     from harness.jobs import flatten
     from harness.network import go_offline
 
@@ -87,7 +88,6 @@ def prefetch(
         raise ConfigError("what is to be fetched? name a suite (harness suites lists them) or pass --task T")
     root = _folder(data)
     whole = _load(suite, task, {"subsets": subset, "splits": split, "cache": cache, "fetched": root})
-    asked = whole.fetching.replace(" --data", f" {model} --data") if model else whole.fetching
     tasks = [task for task in flatten(whole.tasks) if task.kind != "aggregate"]
     weights: dict[str, Any] = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
     weights |= {"catalog": catalog, "cache": cache}
@@ -99,14 +99,11 @@ def prefetch(
 
     problems: list[HarnessError] = []
     outcomes: list[Outcome] = []
-    found: dict[str, Any] | None = None
     try:
         off, gone = ready(tasks, root, update=update, offline=offline)
-        try:
-            found = fetch_model(model, offline=off, **weights) if model else None
-        except (ModelError, MissingExtraError) as error:
-            problems.append(error)
-        _refuse_what_is_missing(gone, problems, offline, off, asked)
+        found = tried(problems, fetch_model, model, offline=off, **weights) if model else None
+        if off and (gone or problems):
+            raise all_missing(problems, gone, offline, whole.fetching(model or ""))
         with _Screen(len(tasks), quiet) as screen:
             for outcome in run(tasks, root, update=update, offline=off, listen=screen.now):
                 outcomes.append(outcome)
@@ -138,17 +135,6 @@ def _load(suite: str | None, names: list[str] | None, narrow: dict[str, Any]) ->
     from harness.suite import load_suite, load_task
 
     return load_task(*names, **narrow) if names else load_suite(str(suite), **narrow)
-
-
-def _refuse_what_is_missing(
-    gone: Sequence[Task], problems: Sequence[HarnessError], asked: bool, off: bool, command: str
-) -> None:
-    """Without the network: everything that is missing, in one error, before anything is written."""
-    from harness.data.presence import lacking
-    from harness.errors import together
-
-    if off and (gone or problems):
-        raise together([*([lacking(gone, asked, command)] if gone else []), *problems])
 
 
 def _as_json(outcomes: Sequence[Outcome], model: Any, problems: Sequence[Any], root: Path) -> dict[str, Any]:
