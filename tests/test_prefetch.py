@@ -1,4 +1,4 @@
-"""Data fetched into a folder: the same as their source, pinned, resumed, repaired; the hub is stood in for."""
+"""Data fetched into a folder: the same as their source, pinned, resumed, repaired; a stand-in is the hub."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ tasks:
     subsets: [en, zh]
   - name: Find
     kind: retrieval
-    source: {{hub: org/find, revision: {revision}, configs: {{corpus: corpus, queries: queries, qrels: default}}}}
+    source:
+      hub: org/find
+      revision: {revision}
+      configs: {{corpus: corpus, queries: queries, qrels: default}}
     document: "{{text}} | {{title}}"
 """
 
@@ -195,7 +198,9 @@ def test_a_killed_run_goes_on_where_it_was(stand_in: Hub, root: Path, tmp_path: 
     again = run(tasks, root, listen=lambda task, text: said.append(f"{task.name} {text}"))
     assert states(again) == ["there", "written", "written"]
     done = [line for line in said if line.startswith("Labels ") and "checking" not in line]
-    assert done == [f"Labels {entry}" for entry in ("validation/zh (1 of 3)", "test/en (2 of 3)", "test/zh (3 of 3)")]
+    assert done == [
+        f"Labels {entry}" for entry in ("validation/zh (1 of 3)", "test/en (2 of 3)", "test/zh (3 of 3)")
+    ]
     assert ("org/pairs", None, OLD) not in stand_in.asked
     run(suite(tmp_path / "other"), tmp_path / "other")
     assert whole(root) == whole(tmp_path / "other")
@@ -223,7 +228,11 @@ def test_a_damaged_file_is_fetched_again(stand_in: Hub, root: Path, how: str) ->
     path.write_bytes(b"x") if how == "changed" else path.unlink()
     stand_in.asked.clear()
     said: list[str] = []
-    assert states(run(tasks, root, listen=lambda task, text: said.append(text))) == ["there", "written", "there"]
+    assert states(run(tasks, root, listen=lambda task, text: said.append(text))) == [
+        "there",
+        "written",
+        "there",
+    ]
     assert {name for path, name, _ in stand_in.asked} == {"zh"}
     assert whole(root) == before
     assert any("train.zh.parquet differs" in line for line in said)
@@ -260,7 +269,11 @@ def test_another_revision_is_refused_by_name_unless_asked_for(stand_in: Hub, roo
     assert standing(newer[0], root) == "there at another revision"
     run(newer[:1], root, update=True)
     lock = json.loads((root / "harness.lock.json").read_text())["tasks"]
-    assert {name: entry["revision"] for name, entry in lock.items()} == {"Pairs": NEW, "Labels": OLD, "Find": OLD}
+    assert {name: entry["revision"] for name, entry in lock.items()} == {
+        "Pairs": NEW,
+        "Labels": OLD,
+        "Find": OLD,
+    }
     assert states(run(newer, root, update=True)) == ["there", "written", "written"]
     assert prints(suite(root, NEW, fetched=None, data=[root])) == prints(newer)
     ready(newer, root)
@@ -335,7 +348,9 @@ def test_rows_that_reading_back_would_refuse_are_never_published(
     real = stand_in.tables
     twice = [{"_id": "d3", "title": "", "text": "x"}] * 2
     monkeypatch.setattr(
-        stand_in, "tables", lambda path, name, at: {"corpus": twice} if name == "corpus" else real(path, name, at)
+        stand_in,
+        "tables",
+        lambda path, name, at: {"corpus": twice} if name == "corpus" else real(path, name, at),
     )
     (outcome,) = run(suite(root)[2:], root)
     assert outcome.state == "failed"
@@ -372,9 +387,13 @@ def test_two_at_a_time_do_the_work_once(stand_in: Hub, root: Path, tmp_path: Pat
 
 
 def test_shipped_tasks_are_copied(root: Path) -> None:
-    tasks = [t for t in load_suite("smoke", fetched=root).tasks if t.name in ("SmokeClusterSets", "SmokeTopics")]
+    tasks = [
+        t for t in load_suite("smoke", fetched=root).tasks if t.name in ("SmokeClusterSets", "SmokeTopics")
+    ]
     assert states(run(tasks, root)) == ["written"] * 2
-    local = [t for t in load_suite("smoke", data=[root]).tasks if t.name in ("SmokeClusterSets", "SmokeTopics")]
+    local = [
+        t for t in load_suite("smoke", data=[root]).tasks if t.name in ("SmokeClusterSets", "SmokeTopics")
+    ]
     assert prints(local) == prints(tasks)
     assert [task.scorer for task in local] == [task.scorer for task in tasks]
     assert all(task.folder is not None and task.folder.path.parent == root for task in local)
@@ -390,7 +409,9 @@ def test_a_lock_file_that_cannot_be_understood(stand_in: Hub, root: Path, text: 
 
 def test_a_hidden_name_makes_no_folder(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
-    path.write_text("suite: odd\ntitle: Odd\ntasks:\n  - {name: .., kind: sts, source: {hub: o/d, revision: abc}}\n")
+    path.write_text(
+        "suite: odd\ntitle: Odd\ntasks:\n  - {name: .., kind: sts, source: {hub: o/d, revision: abc}}\n"
+    )
     with pytest.raises(ConfigError, match="begins with a dot"):
         ready(load_suite(str(path), fetched=root).tasks, root)
 

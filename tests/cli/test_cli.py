@@ -77,6 +77,7 @@ def test_help_and_lists_import_neither_torch_nor_mteb() -> None:
 
 
 VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "verify", "doctor"]
+VERBS += ["prefetch"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -77,7 +77,9 @@ CASES: dict[str, tuple[str, Examples]] = {
 }
 
 
-def put(folder: Path, kind: str, examples: Examples, subset: str = "default", sets: bool = False) -> list[str]:
+def put(
+    folder: Path, kind: str, examples: Examples, subset: str = "default", sets: bool = False
+) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     return [
         write_table(
@@ -160,7 +162,9 @@ def test_rendered_files_need_no_template_and_no_names_of_columns(tmp_path: Path)
     (tmp_path / "T" / "manifest.json").write_text(json.dumps({"rendered": {"document": "{text}|{title}"}}))
     folder = layout.open_folder(tmp_path / "T")
     for template in (None, "{text}|{title}"):
-        found = layout.load(folder, "retrieval", "test", "default", columns={"text": "body"}, document=template)
+        found = layout.load(
+            folder, "retrieval", "test", "default", columns={"text": "body"}, document=template
+        )
         assert fingerprint(found) == fingerprint(ranking())
     with pytest.raises(DataError, match="written by the template"):
         layout.load(folder, "retrieval", "test", "default", document="{text}")
