@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.candidates import assumed
+from harness.data.presence import check, lacking
 from harness.engine.vectors import Keys, VectorStore, open_vectors, pair_keys, text_keys
 from harness.first_stage import FirstStage, staged
 from harness.jobs import Job, first_job, nobody, prepare, select
@@ -86,11 +87,15 @@ def plan_run(
     what it would encode for its search comes first, with its name as the `model`.
     """
     card = staged(model.card, first_stage)
+    tasks = select(suite, card, nobody, first_stage)
+    cut, gone = check(tasks, offline)
+    if gone:
+        raise lacking(gone, offline, suite.fetching())
     jobs = [
         job
-        for task in select(suite, card, nobody, first_stage)
+        for task in tasks
         if task.kind != "aggregate"
-        for job in prepare(task, card, {}, offline=offline, first=first_stage)
+        for job in prepare(task, card, {}, offline=cut, first=first_stage)
     ]
     if first_stage is None:
         return _costs(model, jobs, cache, no_cache)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from harness import record
 from harness.candidates import proposed
+from harness.data.presence import check, lacking
 from harness.encoding import encoded_jobs
 from harness.engine.vectors import open_vectors
 from harness.errors import HarnessError, together
@@ -66,7 +67,11 @@ def evaluate(
     vectors = open_vectors(card, cache, no_cache, lambda line: listen(Event("warning", "", line)))
     budget = default_budget() if memory is None else memory
     run = Run(model, store, vectors, force, keep_going, budget, listen, first_stage)
-    wanted = _with_candidates(run, _prepare_all(run, tasks, offline), cache, no_cache)
+    cut, gone = check(tasks, offline)
+    if gone and not (keep_going and len(gone) < len(tasks)):
+        raise lacking(gone, offline, suite.fetching())
+    missing = {task.name: lacking([task], offline, suite.fetching()) for task in gone}
+    wanted = _with_candidates(run, _prepare_all(run, tasks, cut, missing), cache, no_cache)
     jobs = [item for item in wanted if isinstance(item, Job)]
     for note in card.notes:
         listen(Event("note", "", note))
@@ -160,8 +165,14 @@ def _combined(run: Run, task: Task, scored: dict[tuple[str, str], list[Result]])
     return results
 
 
-def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | Result | Task]:
-    """Jobs to do, stored results that stand, and aggregates, in order; all data problems in one error."""
+def _prepare_all(
+    run: Run, tasks: Sequence[Task], offline: bool, missing: Mapping[str, HarnessError]
+) -> list[Job | Result | Task]:
+    """Jobs to do, stored results that stand, and aggregates, in order; all data problems in one error.
+
+    Args:
+        missing: of tasks that need no try, why they fail.
+    """
     items: list[Job | Result | Task] = []
     problems: list[HarnessError] = []
     loaded: dict[str, Any] = {}
@@ -174,6 +185,8 @@ def _prepare_all(run: Run, tasks: Sequence[Task], offline: bool) -> list[Job | R
             items.append(task)
             continue
         try:
+            if task.name in missing:
+                raise missing[task.name]
             jobs = prepare(task, run.card, loaded, offline=offline, first=run.first)
         except HarnessError as error:
             problems.append(error)

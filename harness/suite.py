@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.data.layout import by_hand
 from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Rng, TaskDefinition
 from harness.errors import ConfigError, HarnessError, UnknownNameError, together
@@ -24,6 +26,7 @@ class Suite:
     Attributes:
         named: the tasks were named one by one: each must apply to the model.
         left_out: tasks of the benchmark that are not scored here, and why: its means are over the others.
+        written: how a command line names it: a suite's name or file, or `--task` options.
     """
 
     name: str
@@ -32,6 +35,11 @@ class Suite:
     aggregate: Aggregate = field(default_factory=Aggregate)
     named: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
+    written: str = "SUITE"
+
+    def fetching(self, model: str = "") -> str:
+        """The command that gets its data, and a model's files."""
+        return " ".join(part for part in ("harness prefetch", self.written, model, "--data DIR") if part)
 
 
 def load_suite(
@@ -42,6 +50,7 @@ def load_suite(
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
+    fetched: Path | None = None,
 ) -> Suite:
     """A suite with every task resolved.
 
@@ -50,6 +59,8 @@ def load_suite(
         protocol: overrides the suite's.
         subsets, splits: only these (each must exist in at least one task).
         data: folders looked in first; default HARNESS_DATA.
+        fetched: instead of them a folder that is to be filled: every task is resolved against where its data
+            come from, but for those that someone else put there.
 
     Raises:
         HarnessError: everything that cannot be resolved, all at once, one line each.
@@ -57,9 +68,18 @@ def load_suite(
     definition = read_suite(name, cache)
     chosen, left_out = definitions(definition, cache)
     wanted = [(protocol or definition.protocol, definition.rng, chosen)]
-    tasks = _resolve_all(wanted, subsets, splits, data, cache)
-    counted = f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)" if left_out else ""
-    return Suite(definition.suite, definition.title + counted, tasks, definition.aggregate, left_out=left_out)
+    tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+    title = definition.title
+    if left_out:
+        title += f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)"
+    return Suite(
+        definition.suite,
+        title,
+        tasks,
+        definition.aggregate,
+        left_out=left_out,
+        written=shlex.quote(name),
+    )
 
 
 def load_task(
@@ -69,6 +89,7 @@ def load_task(
     splits: Sequence[str] | None = None,
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
+    fetched: Path | None = None,
 ) -> Suite:
     """Tasks by name as a suite of their own; arguments and errors as in `load_suite`.
 
@@ -94,14 +115,15 @@ def load_task(
     if repeated:
         raise ConfigError(f"task {repeated[0]!r} is named twice")
     try:
-        tasks = _resolve_all(groups, subsets, splits, data, cache)
+        tasks = _resolve_all(groups, subsets, splits, _roots(data, fetched), cache)
     except UnknownNameError as error:
         home = home_of(error.name) if error.what == "task" else None
         if home is None:
             raise
         hint = f"suite {home.suite} has it, under another protocol: --protocol {home.protocol}"
         raise UnknownNameError("task", error.name, [], hint) from error
-    return Suite("tasks", ", ".join(taken), tasks, named=True)
+    written = " ".join(f"--task {shlex.quote(name)}" for name in names)
+    return Suite("tasks", ", ".join(taken), tasks, named=True, written=written)
 
 
 def load_definition(
@@ -112,7 +134,8 @@ def load_definition(
     cache: str | Path | None = None,
 ) -> Task:
     """One task of a suite's file, resolved; arguments and errors as in `load_suite`."""
-    (task,) = _resolve_all([(protocol, "alone", [definition])], None, None, data, cache)
+    groups: list[Group] = [(protocol, "alone", [definition])]
+    (task,) = _resolve_all(groups, None, None, _roots(data, None), cache)
     return task
 
 
@@ -141,25 +164,32 @@ def _resolve_all(
     groups: Sequence[Group],
     subsets: Sequence[str] | None,
     splits: Sequence[str] | None,
-    data: Sequence[str | Path] | None,
+    roots: Callable[[str], Sequence[Path]],
     cache: str | Path | None,
 ) -> tuple[Task, ...]:
     for protocol, _, _ in groups:
         if protocol not in PROTOCOLS:
             raise UnknownNameError("protocol", protocol, PROTOCOLS)
-    roots = data_folders(None if data is None else [Path(d) for d in data])
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
     problems: list[HarnessError] = []
     for protocol, rng, wanted in groups:
         for definition in wanted:
             try:
-                tasks.append(resolve(definition, protocol, roots, known, rng))
+                tasks.append(resolve(definition, protocol, roots(definition.name), known, rng))
             except HarnessError as error:
                 problems.append(error)
     if problems:
         raise together(problems)
     return tuple(_narrowed(tasks, subsets, splits))
+
+
+def _roots(data: Sequence[str | Path] | None, fetched: Path | None) -> Callable[[str], Sequence[Path]]:
+    """A task's name to the data folders it is looked up in."""
+    if fetched is not None:
+        return lambda name: [fetched] if by_hand(fetched, name) else []
+    roots = data_folders(None if data is None else [Path(d) for d in data])
+    return lambda name: roots
 
 
 def _narrowed(

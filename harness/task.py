@@ -65,6 +65,7 @@ class Task:
         dev_split: where a scorer that chooses on a dev split does so; else empty.
         rows: format of the data's rows where it is the scorer's own, else empty.
         members: the tasks whose mean an aggregate is.
+        own_loading: mteb loads it by code of its own, so that nothing tells where its data would be cached.
         notes: what a user should know of the task before believing its scores.
     """
 
@@ -91,6 +92,7 @@ class Task:
     sequence: tuple[Entry, ...] = ()
     members: tuple[Task, ...] = ()
     dataset: str = ""
+    own_loading: bool = False
     expect: Mapping[str, float] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     column: str = ""
@@ -256,6 +258,7 @@ def resolve(
         dataset=info.path
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
+        own_loading=info is not None and info.own_loading,
         expect=definition.expect,
         also=tuple(map(canonical, definition.also)),
         column=definition.column or type_,
@@ -282,7 +285,8 @@ def _revision(definition: TaskDefinition, kind: str, info: TaskInfo | None, memb
 
 def task_names(known: Mapping[str, TaskInfo], roots: Sequence[Path]) -> set[str]:
     """Every task that can be scored: those of the data folders and those of mteb."""
-    local = {p.name for root in roots if root.is_dir() for p in root.iterdir() if p.is_dir()}
+    folders = (p for root in roots if root.is_dir() for p in root.iterdir() if p.is_dir())
+    local = {p.name for p in folders if not p.name.startswith(".")}
     return {name for name, info in known.items() if not info.refused} | local
 
 

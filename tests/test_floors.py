@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "harness"
 
 FLOOR = {
     "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0, "memory": 0,
+    "network": 0,
     "metrics": 1,
     "models": 2, "engine": 2,
     "data": 3, "definition": 3, "entries": 3, "method": 3, "task": 3, "suite": 3,
@@ -18,6 +19,7 @@ FLOOR = {
     "kinds": 4, "streams": 4,
     "first_stage": 5, "candidates": 5, "check": 5,
     "jobs": 5, "plan": 5, "record": 5, "scoring": 5, "encoding": 5, "run": 5, "store": 5,
+    "prefetch": 4,
     "report": 6,
     "cli": 7, "__init__": 8, "__main__": 8,
 }  # fmt: skip

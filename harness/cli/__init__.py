@@ -21,9 +21,22 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
-    from harness.cli import cache, card, doctor, evaluate, gate, leaderboard, listing, sweep, tasks, verify
+    from harness.cli import (
+        cache,
+        card,
+        doctor,
+        evaluate,
+        gate,
+        leaderboard,
+        listing,
+        prefetch,
+        sweep,
+        tasks,
+        verify,
+    )
 
-    for module in (evaluate, sweep, listing, tasks, leaderboard, card, gate, cache, verify, doctor):
+    verbs = (evaluate, sweep, listing, tasks, leaderboard, card, gate, prefetch, cache, verify, doctor)
+    for module in verbs:
         module.register(app)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

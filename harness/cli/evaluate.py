@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,8 +11,8 @@ import typer
 from harness.cli import common
 
 if TYPE_CHECKING:
+    from harness.errors import HarnessError
     from harness.suite import Suite
-    from harness.types import Result
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +69,19 @@ def eval_(
       harness eval my-reranker --task SciFact --first-stage bm25-50
     """
     common.hush(verbose)
+    from harness.cli.lacking import all_missing, default_suite
+    from harness.cli.running import check_named, chosen_tasks, opened, scored
+    from harness.errors import HarnessError, together
+    from harness.jobs import flatten
+
     check_named(suite, task)
+    problems: list[HarnessError] = []  # what is not here, said all at once
     scorer, options = opened(
         model,
         first_stage,
         no_cache=no_cache,
         memory=memory,
+        problems=problems,
         device=device,
         dtype=dtype,
         max_length=max_length,
@@ -93,7 +99,13 @@ def eval_(
         allow_pickle=allow_pickle,
     )
     narrow: dict[str, Any] = {"subsets": subset, "splits": split, "data": data, "cache": cache}
-    chosen = chosen_tasks(suite or scorer.card.default_suite or "smoke", task, protocol, narrow)
+    try:
+        usual = scorer.card.default_suite if scorer else default_suite(model, catalog)
+        chosen = chosen_tasks(suite or usual or "smoke", task, protocol, narrow)
+    except HarnessError as error:
+        raise together([*problems, error]) from error
+    if problems:
+        raise all_missing(problems, flatten(chosen.tasks), offline, chosen.fetching(model))
     for left_out, why in chosen.left_out.items() if not quiet else ():
         common.say(f"left out: {left_out} ({why})")
     if dry_run:
@@ -107,75 +119,6 @@ def eval_(
         common.answer(_as_table(found))
     if failed:
         raise typer.Exit(1)
-
-
-def check_named(suite: str | None, task: Sequence[str] | None) -> None:
-    """Refuse a suite and tasks at once. Raises ConfigError."""
-    from harness.errors import ConfigError
-
-    if suite and task:
-        raise ConfigError("--suite and --task exclude each other")
-
-
-def opened(
-    model: str, first_stage: str | None, *, no_cache: bool, memory: str | None, **options: Any
-) -> tuple[Any, dict[str, Any]]:
-    """The model a command line names, its weights not yet read, and what `evaluate` is to be told with it.
-
-    Args:
-        options: of `load_model`.
-    """
-    from harness.errors import ConfigError
-    from harness.first_stage import load_first_stage, split_first, staged
-    from harness.memory import parse_size
-    from harness.models import load_model
-
-    told: dict[str, Any] = {
-        "cache": options["cache"], "no_cache": no_cache, "offline": options["offline"],
-        **({} if memory is None else {"memory": parse_size(memory)}),
-    }  # fmt: skip
-    bare, named = split_first(model)
-    if named and first_stage not in (None, named):
-        raise ConfigError(f"the name says first stage {named}, the option {first_stage}")
-    scorer = load_model(bare, **options)
-    if chosen := named or first_stage:
-        shared = ("device", "dtype", "catalog", "cache", "offline", "trust_remote_code", "allow_pickle")
-        told["first_stage"] = load_first_stage(chosen, **{name: options[name] for name in shared})
-        staged(scorer.card, told["first_stage"])  # refuses what searches by itself before data are read
-    return scorer, told
-
-
-def chosen_tasks(
-    suite: str, task: Sequence[str] | None, protocol: str | None, narrow: dict[str, Any]
-) -> Suite:
-    """The tasks named one by one, else those of the suite."""
-    from harness.suite import load_suite, load_task
-
-    if task:
-        return load_task(*task, protocol=protocol, **narrow)
-    return load_suite(suite, protocol=protocol, **narrow)
-
-
-def scored(
-    scorer: Any, suite: Suite, results: Path, options: dict[str, Any], *, quiet: bool
-) -> tuple[list[Result], int]:
-    """Evaluate before the user's eyes; the results, and the number of tasks that failed."""
-    from harness.cli.progress import Screen
-    from harness.first_stage import staged
-    from harness.run import evaluate
-    from harness.store import Store
-
-    store = Store(results)
-    found: list[Result] = []
-    with Screen(staged(scorer.card, options.get("first_stage")), suite, quiet=quiet) as screen:
-        try:
-            found.extend(evaluate(scorer, suite, store=store, listen=screen, **options))
-        except KeyboardInterrupt:
-            screen.line("interrupted; finished work is kept, the same command goes on from here")
-            raise typer.Exit(130) from None
-    for problem in store.problems:
-        common.say(problem)
-    return found, screen.failures
 
 
 def _as_json(result: Any) -> dict[str, Any]:

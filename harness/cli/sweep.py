@@ -86,7 +86,7 @@ def sweep(
       harness sweep jina-v2-base-zh --task SciFact --max-length 128,512,2048 -o plot.svg
     """
     common.hush(verbose)
-    from harness.cli.evaluate import check_named, chosen_tasks, opened, scored
+    from harness.cli.running import check_named, chosen_tasks, opened, scored
     from harness.errors import ConfigError
 
     check_named(suite, task)

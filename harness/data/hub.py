@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from harness.data import jmteb_rows
 from harness.data.build import LABELLED, RANKING, build
 from harness.data.examples import Examples
 from harness.data.judged import ASKED, ROWS
-from harness.data.mteb_source import quiet, unreachable
+from harness.data.mteb_source import loading_errors, quiet, unreachable
 from harness.data.naming import fields_of, renames
 from harness.data.rows import Columns, check_columns
 from harness.errors import DataError, MissingSplitError
+from harness.network import cut_off
 
 
 def load(
@@ -77,15 +77,11 @@ def _table(
     """One split; with `alone`, the only split of a configuration under whatever name it has."""
     import datasets
 
-    with quiet():
-        mode = datasets.config.HF_HUB_OFFLINE
-        datasets.config.HF_HUB_OFFLINE = mode or offline
+    with quiet(), cut_off(offline):
         try:
             splits = datasets.load_dataset(hub, config, revision=revision)
-        except (OSError, ValueError, RuntimeError) as error:
+        except loading_errors() as error:
             raise DataError(unreachable(name, {"path": hub, "revision": revision}, error)) from error
-        finally:
-            datasets.config.HF_HUB_OFFLINE = mode
     if split in splits:
         return splits[split]
     if alone and len(splits) == 1:  # corpora often stand under a split name of their own
@@ -105,9 +101,8 @@ def download(name: str, hub: str, revision: str, path: str, *, offline: bool = F
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     place = {"path": f"{hub}/{path}", "revision": revision}
-    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, ValueError)
-    failures += tuple(sys.modules[m].HTTPError for m in ("httpx", "httpx2") if m in sys.modules)
-    with quiet():
+    failures: tuple[type[Exception], ...] = (*loading_errors(), HfHubHTTPError, HFValidationError)
+    with quiet(), cut_off(offline):
         try:
             found = huggingface_hub.hf_hub_download(
                 hub, path, repo_type="dataset", revision=revision, local_files_only=offline

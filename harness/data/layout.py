@@ -17,7 +17,7 @@ from harness.data.build import FIELDS, LABELLED, RANKING, build
 from harness.data.examples import Examples
 from harness.data.rows import Columns, read_columns
 from harness.errors import DataError, MissingSplitError
-from harness.paths import decode_part
+from harness.paths import decode_part, encode_part
 
 PARTS = ("corpus", "queries", "qrels", "candidates")
 NEEDED = ("corpus", "queries", "qrels")
@@ -41,7 +41,7 @@ class Folder:
     @property
     def revision(self) -> str:
         """`local:` and 12 hex digits over the files' names and SHA-256s."""
-        digests = "".join(f"{name}:{_sha256(self.path / name)}\n" for name in self.names)
+        digests = "".join(f"{name}:{sha256(self.path / name)}\n" for name in self.names)
         return f"local:{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
 
 
@@ -58,8 +58,15 @@ def find_folder(task: str, roots: Iterable[Path]) -> Folder | None:
     return None
 
 
-def open_folder(path: Path) -> Folder:
-    """Read a task folder's manifest and list its data files."""
+def by_hand(root: Path, task: str) -> bool:
+    """Whether a folder holds a task that `harness prefetch` did not write."""
+    path = root / task
+    plain = task not in (".", "..") and "/" not in task and "\\" not in task
+    return plain and path.is_dir() and "rendered" not in read_manifest(path)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What `manifest.json` of a task folder says; empty where there is none. Raises DataError."""
     manifest: dict[str, Any] = {}
     if (path / "manifest.json").is_file():
         try:
@@ -68,9 +75,17 @@ def open_folder(path: Path) -> Folder:
             raise DataError(f"{path / 'manifest.json'}: not readable JSON ({error})") from error
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files", {}), dict):
             raise DataError(f"{path / 'manifest.json'}: must be an object with a 'files' object")
+        if not isinstance(manifest.get("rendered", {}), dict):
+            raise DataError(f"{path / 'manifest.json'}: 'rendered' must be an object")
         spoken = manifest.get("languages", [])
         if not isinstance(spoken, list) or not all(isinstance(language, str) for language in spoken):
             raise DataError(f"{path / 'manifest.json'}: 'languages' must be a list of strings")
+    return manifest
+
+
+def open_folder(path: Path) -> Folder:
+    """Read a task folder's manifest and list its data files."""
+    manifest = read_manifest(path)
     names = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
     for listed in manifest.get("files", {}):
         if listed not in names:
@@ -104,11 +119,20 @@ def load(
 
     Args:
         corpus_split: whose corpus to take where the split has none of its own.
+        columns, document: field names and text template; files that `harness prefetch` wrote need neither.
 
     Raises:
         MissingSplitError: the folder has no file of the split.
         DataError: a file is missing, differs from the manifest, or holds a bad row (file and line).
     """
+    rendered = folder.manifest.get("rendered")
+    if rendered is not None:
+        if document not in (None, rendered.get("document")):
+            raise DataError(
+                f"{folder.path}: its documents were written by the template {rendered.get('document')!r}, "
+                f"not {document!r}; fetch the task into another folder"
+            )
+        columns = document = None
     files: dict[tuple[str, str, str], Path] = {}
     for name in folder.names:
         path = folder.path / name
@@ -155,6 +179,24 @@ def _parse(name: str, kind: str) -> tuple[str, str, str]:
     return split, subset, part
 
 
+def place(name: str, kind: str) -> tuple[str, str]:
+    """The (split, subset) that a file of a kind belongs to. Raises DataError."""
+    return _parse(name, kind)[:2]
+
+
+def parts(kind: str) -> tuple[str, ...]:
+    """What every entry of a kind is read from: parts of ranking kinds, else rows and training rows."""
+    if kind in RANKING:
+        return NEEDED if kind == "retrieval" else PARTS
+    return ("rows", "train") if kind in LABELLED else ("rows",)
+
+
+def stem(split: str, subset: str, part: str = "") -> str:
+    """The name of a file without its suffix; the inverse of what reading takes apart."""
+    own = "" if subset == "default" else encode_part(subset)
+    return ".".join(piece for piece in (encode_part(split), own, part) if piece)
+
+
 def _check_hash(folder: Folder, path: Path) -> None:
     listed = folder.manifest.get("files")
     if listed is None:
@@ -163,13 +205,14 @@ def _check_hash(folder: Folder, path: Path) -> None:
         raise DataError(
             f"{path}: not listed in manifest.json beside it; add its SHA-256 or remove the manifest"
         )
-    if _sha256(path) != listed[path.name]:
+    if sha256(path) != listed[path.name]:
         raise DataError(
             f"{path}: differs from the SHA-256 in manifest.json; fetch it again or correct the manifest"
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

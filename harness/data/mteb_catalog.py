@@ -18,7 +18,7 @@ import msgspec
 
 from harness.errors import UnknownNameError
 
-SCHEMA = 4
+SCHEMA = 5
 
 _KINDS = {
     "STS": "sts",
@@ -63,6 +63,7 @@ class TaskInfo:
         train_split: where few-shot classifiers take their rows from.
         roles: text column to its role where mteb prompts the two sides differently.
         members: tasks an aggregate is the mean of.
+        own_loading: its class loads the data by code of its own.
         refused: why the task cannot be scored, or empty.
     """
 
@@ -79,6 +80,7 @@ class TaskInfo:
     train_split: str = "train"
     roles: dict[str, str] = field(default_factory=dict)
     members: list[str] = field(default_factory=list)
+    own_loading: bool = False
     refused: str = ""
 
 
@@ -217,6 +219,7 @@ def _info(task: Any) -> TaskInfo:
         settings=settings,
         train_split=str(getattr(task, "train_split", "train")),
         roles=_roles(task),
+        own_loading="load_data" in _own_attributes(task),
     )
 
 

@@ -15,6 +15,7 @@ from harness.data.build import FIELDS, LABELLED, RANKING, build, document_text, 
 from harness.data.examples import BitextExamples, Examples, RankingExamples
 from harness.data.rows import check_columns
 from harness.errors import DataError, MissingSplitError
+from harness.network import cut_off, transport_errors
 
 # How mteb's task classes call the columns that our rows call otherwise.
 _COLUMNS = {
@@ -51,30 +52,27 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
+def loading_errors() -> tuple[type[Exception], ...]:
+    """What `datasets` and the hub raise for data that are missing, broken or out of reach."""
+    return OSError, ValueError, RuntimeError, *transport_errors()
+
+
 def load_task(name: str, subsets: Sequence[str], splits: Sequence[str], *, offline: bool) -> Any:
     """An mteb task object with the data of some subsets loaded from the hub or its cache.
 
     Raises:
         DataError: the data are not in the cache and the hub cannot be reached; says what to do.
     """
-    import datasets
-    import huggingface_hub
-
-    with quiet():
+    with quiet(), cut_off(offline):
         import mteb
 
         task = mteb.get_task(name)
         task.hf_subsets = list(subsets)
         task.filter_eval_splits(list(splits))
-        before = huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-        if offline:
-            huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
         try:
             task.load_data()
-        except (OSError, ValueError, RuntimeError) as error:
+        except loading_errors() as error:
             raise DataError(unreachable(name, task.metadata.dataset, error)) from error
-        finally:
-            huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
         if hasattr(task, "convert_v1_dataset_format_to_v2"):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
     return task

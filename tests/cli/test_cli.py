@@ -84,6 +84,7 @@ def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> Non
 
 
 VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "verify", "doctor"]
+VERBS += ["prefetch"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
