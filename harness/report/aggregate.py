@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -230,11 +230,11 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
     have = 0
     for task in suite.tasks:
         entries = task.entries
-        if any_split and not all((task.name, entry) in found for entry in entries):
-            if elsewhere := _other_split(task, found):
-                entries = tuple(elsewhere)
-                other.append(task.name)
-                have += len(task.entries) - len(elsewhere)
+        lacks = any_split and not all((task.name, entry) in found for entry in entries)
+        if lacks and (elsewhere := _other_split(task, found)):
+            entries = tuple(elsewhere)
+            other.append(task.name)
+            have += len(task.entries) - len(elsewhere)
         here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
         have += len(here)
         revisions |= {score.revision for score in here}
