@@ -410,7 +410,7 @@ def test_a_lock_file_that_cannot_be_understood(stand_in: Hub, root: Path, text: 
 def test_a_hidden_name_makes_no_folder(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
     path.write_text(
-        "suite: odd\ntitle: Odd\ntasks:\n  - {name: .., kind: sts, source: {hub: o/d, revision: abc}}\n"
+        "suite: odd\ntitle: Odd\ntasks:\n  - {name: .odd, kind: sts, source: {hub: o/d, revision: abc}}\n"
     )
     with pytest.raises(ConfigError, match="begins with a dot"):
         ready(load_suite(str(path), fetched=root).tasks, root)

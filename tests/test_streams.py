@@ -15,7 +15,8 @@ from harness.plan import plan_run
 from harness.report import leaderboard
 from harness.run import evaluate
 from harness.store import Store
-from harness.suite import SuiteFile, load_suite, load_task
+from harness.suite import load_suite, load_task
+from harness.suite_file import SuiteFile
 from harness.types import Result, Texts
 from tests.conftest import ROOT
 from tests.kinds.oracle_labels import evaluate as mteb_evaluate

@@ -133,7 +133,7 @@ def test_another_revision_is_exit_code_2(
     write_task(source, "Mine", "sts", "cosine_spearman", test=sts_rows(5))
     suite = tmp_path / "mine.yaml"
     suite.write_text("suite: mine\ntitle: Mine\ntasks:\n  - {name: Mine, source: {folder: own}}\n")
-    from harness import suite as suites
+    from harness import suite_file as suites
     from harness import task as tasks
 
     for module in (suites, tasks):

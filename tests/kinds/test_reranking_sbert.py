@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data import layout
+from harness.data import layout, presence
 from harness.data.build import FIELDS, build
 from harness.data.examples import CandidateExamples
 from harness.data.rows import check_columns
@@ -299,6 +299,7 @@ def test_rows_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared
         return datasets.DatasetDict({"validation": datasets.Dataset.from_list(rows)})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(presence, "why_offline", lambda asked: "")
     file = tmp_path / "mine.yaml"
     file.write_text(
         "suite: mine\ntitle: Mine\nprotocol: sbert\ntasks:\n  - name: mine\n    kind: reranking\n"
