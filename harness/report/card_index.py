@@ -30,12 +30,7 @@ class OldMetric:
     @property
     def number(self) -> float | None:
         """The value as a number; None where it is none (`20.0 ± 1.2`)."""
-        if self.value is None:
-            return None
-        try:
-            return float(self.value.value.replace("_", ""))
-        except ValueError:
-            return None
+        return None if self.value is None else number_of(self.value.value)
 
     @property
     def decimals(self) -> int:
@@ -112,6 +107,14 @@ def index_of(card: Card) -> Index | None:
         results,
         tuple(_group(card, number, node) for number, node in enumerate(groups)),
     )
+
+
+def number_of(text: str) -> float | None:
+    """A scalar's text as a number; None where it is none."""
+    try:
+        return float(text.replace("_", ""))
+    except ValueError:
+        return None
 
 
 def _group(card: Card, number: int, node: yaml.Node) -> OldGroup:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.paths import write_atomic
 from harness.report.card import Group
 from harness.report.card_edits import Edit, Plan
 from harness.report.card_plan import Rules, plan
@@ -75,32 +71,6 @@ def expected(card: Card, made: Plan) -> Plain:
     if results[0] == "list" or new:
         _set(entry, "results", ("list", [*left, *new]))
     return root
-
-
-def unified(card: Card, after: bytes) -> str:
-    """A unified diff of the card and its bytes after an edit; "" where they are equal."""
-    old, new = (t.splitlines(keepends=True) for t in (card.text, after.decode("utf-8")))
-    lines = difflib.unified_diff(old, new, f"a/{card.label}", f"b/{card.label}")
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
-
-
-def write_card(path: Path, data: bytes, before: bytes) -> None:
-    """Replace a card by temporary file and rename; its mode stays.
-
-    Raises:
-        DataError: the file is no longer the one that was read, or cannot be written.
-    """
-    try:
-        target = path.resolve()  # a link stays a link
-        if target.read_bytes() != before:
-            raise DataError(f"{path} has changed since it was read; run again")
-        mode = target.stat().st_mode
-        write_atomic(target, data)
-        os.chmod(target, mode & 0o7777)  # noqa: PTH101
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _plain_of(text: str) -> Any:

@@ -15,10 +15,11 @@ import yaml
 
 from harness.errors import DataError
 from harness.report.card import Group, groups_of
+from harness.report.card_files import File, write_file
 from harness.report.card_match import holds
 from harness.report.card_plan import DEFAULT, Rules, plan
 from harness.report.front_matter import parse_card
-from harness.report.splice import spliced, write_card
+from harness.report.splice import spliced
 from harness.types import Result
 from tests.report.cards import JINA, affiliation_results, jina_results, readme, reference
 from tests.report.make import result
@@ -430,13 +431,20 @@ def test_writing_keeps_mode_and_links_and_notices_changes(tmp_path: Path) -> Non
     path.write_bytes(b"old")
     path.chmod(0o640)
     link.symlink_to(path)
-    write_card(link, b"new", b"old")
+    write_file(link, File("link.md", b"old", b"new"))
     assert path.read_bytes() == b"new"
     assert link.is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    with pytest.raises(DataError, match="has changed since"):
-        write_card(path, b"newer", b"old")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "link.md"]
+    for before in (b"old", None):
+        with pytest.raises(DataError, match="has changed since"):
+            write_file(path, File("README.md", before, b"newer"))
+    write_file(tmp_path / ".eval_results" / "a.yaml", File("a.yaml", None, b"x"))
+    assert [p.name for p in sorted(tmp_path.rglob("*.*"))] == [
+        ".eval_results",
+        "a.yaml",
+        "README.md",
+        "link.md",
+    ]
 
 
 def test_random_cards_change_only_where_they_must() -> None:
