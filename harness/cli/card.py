@@ -72,7 +72,7 @@ def card(
     readme: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[README]",
+            metavar="README",
             help="The card to edit (README.md), or a folder. Without it the rendering is printed.",
             show_default=False,
         ),

@@ -15,25 +15,34 @@ from harness.report.card_index import OldGroup, OldMetric, index_of
 from harness.report.front_matter import Card, read_card
 from harness.types import Result
 
-# mteb's task type to its main metric; the first that a card has counts.
+# kind to its main metric; the first that a card has counts
 MAINS = {
-    "STS": ("cosine_spearman",),
-    "PairClassification": ("max_ap", "cosine_ap"),
-    "Retrieval": ("ndcg_at_10",),
-    "Reranking": ("map_at_1000", "map", "ndcg_at_10"),
-    "InstructionReranking": ("p-MRR",),
-    "Classification": ("accuracy",),
-    "MultilabelClassification": ("accuracy",),
-    "Clustering": ("v_measure",),
-    "Summarization": ("cosine_spearman",),
-    "BitextMining": ("f1",),
+    "sts": ("cosine_spearman",),
+    "pair_classification": ("max_ap", "cosine_ap"),
+    "retrieval": ("ndcg_at_10",),
+    "reranking": ("map_at_1000", "map", "ndcg_at_10"),
+    "instruction_reranking": ("p-mrr",),
+    "classification": ("accuracy",),
+    "multilabel": ("accuracy",),
+    "clustering": ("v_measure",),
+    "summarization": ("cosine_spearman",),
+    "bitext": ("f1",),
+}
+OTHER_MAINS = {
+    (names.CARD_ERA, "pair_classification"): ("cosine_ap",),
+    ("sbert", "reranking"): ("ndcg_at_10",),
 }
 _WORDS = {word: kind for kind, (word, _) in TYPES.items() if kind != "aggregate"}
-_NO_PATHS: Mapping[str, str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def card_results(
-    path: Path, protocol: str | None = None, *, model: str | None = None, paths: Mapping[str, str] = _NO_PATHS
+    path: Path,
+    protocol: str | None = None,
+    *,
+    model: str | None = None,
+    paths: Mapping[str, str] = _NONE,
+    mains: Mapping[str, str] = _NONE,
 ) -> list[Result]:
     """The model-index of a card, a Result a group, without samples.
 
@@ -47,6 +56,7 @@ def card_results(
             `mteb` for others with mteb's task types, else `custom`.
         model: of the Results; default the name on the card.
         paths: a data set's path to its task, for those that the alias table does not have.
+        mains: task to its main metric; default the usual one of its type, where the card has it.
 
     Raises:
         DataError: a card without front matter, model-index or results, one that gives a value twice, or one
@@ -69,7 +79,15 @@ def card_results(
             result = _merged(card, group, found[key], result)
         if result.metrics:
             found[key] = result
-    return list(found.values())
+    return [_with_main(result, mains) for result in found.values()]
+
+
+def _with_main(result: Result, mains: Mapping[str, str]) -> Result:
+    usual = MAINS.get(result.kind, ("ndcg_at_10", "map"))
+    usual = (*OTHER_MAINS.get((result.protocol, result.kind), ()), *usual)
+    wanted = names.today(mains[result.task], result.protocol) if result.task in mains else ""
+    main = next(name for name in (wanted, *usual, "main_score", *result.metrics) if name in result.metrics)
+    return replace(result, main_metric=main)
 
 
 def _protocol(group: OldGroup, era: str) -> str:
@@ -112,7 +130,7 @@ def _result(card: Card, group: OldGroup, protocol: str, model: str, paths: Mappi
         languages=(),
         data_revision=group.revision or "",
         data_fingerprint="",
-        main_metric=_main(word, metrics),
+        main_metric="",
         metrics=metrics,
         exact=metrics,
         undefined=undefined,
@@ -136,7 +154,6 @@ def _merged(card: Card, group: OldGroup, first: Result, second: Result) -> Resul
         metrics=metrics,
         exact=metrics,
         undefined={**first.undefined, **second.undefined},
-        main_metric=_main(group.task_type, metrics),
     )
 
 
@@ -144,11 +161,6 @@ def _kind(word: str) -> str:
     if word == EVALUATOR["type"]:
         return "reranking"
     return _WORDS.get(word, "")
-
-
-def _main(word: str, metrics: Mapping[str, float]) -> str:
-    wanted = MAINS.get(word, ("ndcg_at_10", "map"))
-    return next((name for name in (*wanted, "main_score", *metrics) if name in metrics), "")
 
 
 def _number(metric: OldMetric) -> float | None:

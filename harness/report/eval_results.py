@@ -17,6 +17,7 @@ from pydantic import Field
 
 from harness.definition import Strict
 from harness.errors import ConfigError, DataError
+from harness.report import names
 from harness.report.card_edits import Change, Edit
 from harness.report.card_files import File
 from harness.report.card_index import number_of
@@ -24,7 +25,6 @@ from harness.report.card_plan import OnConflict
 from harness.report.card_render import scalar
 from harness.report.front_matter import child, compose
 from harness.report.splice import apply
-from harness.report.values import metric_value
 from harness.types import Result
 from harness.yamlfile import load_yaml
 
@@ -156,7 +156,8 @@ def _result(results: Sequence[Result], wanted: Benchmark) -> Result:
 
 def _entry(result: Result, benchmark: Benchmark, digits: int | None) -> dict[str, Any]:
     metric = benchmark.metric or result.main_metric
-    value = result.exact.get(metric, metric_value(result, metric))
+    spelled = {names.today(name, result.protocol): number for name, number in result.exact.items()}
+    value = result.exact.get(metric, spelled.get(names.today(metric, result.protocol)))
     if value is None or not math.isfinite(value):
         raise DataError(f"{result.task} ({result.split}/{result.subset}) has no value for {metric}")
     scaled = float(value) * benchmark.scale
