@@ -145,6 +145,7 @@ def card(
         "--direct": direct,
         "--yes": yes,
         "--offline": offline,
+        "--json": json,
     }
     _refuse_contradictions({name for name, given in flags.items() if given}, readme, form)
     if push is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", push):
@@ -192,6 +193,8 @@ def card(
         common.say("for comparison with mteb; not a submission to its leaderboard")
     if push is not None:
         _push(made, push, label, direct=direct, yes=yes)
+    elif readme is None and json:
+        common.answer_json(made.data)
     elif readme is None:
         common.answer(made.text)
     else:
@@ -206,12 +209,13 @@ def _edit(
     from harness.report.card_files import as_json, read_file, summary, unified, write_file
     from harness.report.card_make import decided
 
-    folder, name = (readme, "README.md") if readme.is_dir() else (readme.parent, readme.name)
-    if form in (Format.model_index, Format.table) and not (folder / name).is_file():
-        raise DataError(f"{folder / name}: no such file")
+    card = readme / "README.md" if readme.is_dir() else readme
+    root = Path() if form in (Format.model_index, Format.table) else card.parent
+    if form in (Format.model_index, Format.table) and not card.is_file():
+        raise DataError(f"{card}: no such file")
     if form is Format.mteb_json and not readme.is_dir():
         raise DataError(f"{readme}: no such folder; mteb-json writes a file a task into one")
-    files = made.files(lambda path: read_file(folder / path), name)
+    files = made.files(lambda path: read_file(root / path), str(card))
     if json:
         common.answer_json({**as_json(files), "diff": unified(files)})
     else:
@@ -227,8 +231,8 @@ def _edit(
         raise typer.Exit(1)
     for file in files if write else ():
         if file.stale:
-            write_file(folder / file.path, file)
-            common.say(f"wrote {folder / file.path}")
+            write_file(root / file.path, file)
+            common.say(f"wrote {root / file.path}")
 
 
 def _push(made: Made, repository: str, label: str, *, direct: bool, yes: bool) -> None:
@@ -251,7 +255,9 @@ def _push(made: Made, repository: str, label: str, *, direct: bool, yes: bool) -
         if not sys.stdin.isatty():
             raise ConfigError("nobody to ask: --yes pushes without asking")
         what = "commit this to main" if direct else "open a pull request with this"
-        if not typer.confirm(f"{what} in {repository}?", err=True):
+        sys.stderr.write(f"{what} in {repository}? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             common.say("nothing pushed")
             raise typer.Exit(1)
     about = f"Results of {label}.\n\n{summary(files).splitlines()[-1]}."
@@ -271,6 +277,7 @@ def _refuse_contradictions(given: set[str], readme: Path | None, form: Format) -
         ("--check", "--push"),
         ("--replace-revision", "--keep-both"),
         ("--offline", "--push"),
+        ("--json", "--push"),
     ]
     for one, other in pairs:
         if all_of(one, other):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import ConfigError, DataError
 from harness.report.card import Metrics, Names, entry_name
@@ -28,10 +28,12 @@ class Made:
 
     Attributes:
         text: for the screen.
+        data: the same for machines, in JSON's types.
         files: what would change, given a reader of files by their names and the README's name.
     """
 
     text: str
+    data: Any
     files: Callable[[Read, str], list[File]]
 
 
@@ -64,12 +66,14 @@ def make(
         wanted = entries(results, benchmarks, digits)
         return Made(
             "".join(f"# {name}\n{entry_text(entry)}" for name, entry in wanted.items()),
+            wanted,
             lambda read, _: eval_files(wanted, read, on_conflict=rules.on_conflict, digits=digits),
         )
     if form == "mteb-json":
         documents = mteb_json(results, known)
         return Made(
             json.dumps(list(documents.values()), ensure_ascii=False, indent=2, sort_keys=True),
+            list(documents.values()),
             lambda read, _: json_files(documents, read),
         )
     groups = card_groups(
@@ -83,11 +87,14 @@ def make(
     )
     if form == "table":
         text = results_table(groups, label, digits)
-        return Made(text, lambda read, name: [table_file(name, _there(read, name), text)])
+        rows = [{"task": g.task, "entry": g.entry, "metrics": g.data["metrics"]} for g in groups]
+        return Made(text, rows, lambda read, name: [table_file(name, _there(read, name), text)])
     scale = max(group.scale for group in groups)
     title = entry_name(results[0].model, "mteb" if scale == 100 else "generic")
+    shown = [dict(group.data) for group in groups]
     return Made(
-        model_index_text(title, [group.data for group in groups]),
+        model_index_text(title, shown),
+        {"model-index": [{"name": title, "results": shown}]},
         lambda read, name: [card_file(name, read(name), groups, title, rules)],
     )
 

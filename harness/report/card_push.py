@@ -25,10 +25,6 @@ REASONS = {
 }
 
 
-class HubError(HarnessError):
-    """The Hub cannot be reached, or refuses."""
-
-
 class Remote(NamedTuple):
     """A repository at one commit.
 
@@ -61,7 +57,7 @@ def remote(api: Any, repository: str) -> Remote:
     """The repository at its newest commit, with its open pull requests.
 
     Raises:
-        HubError: the Hub cannot be reached, or has no such repository.
+        HarnessError: the Hub cannot be reached, or has no such repository.
     """
     open_ones = _asked(
         repository,
@@ -99,7 +95,7 @@ def push(
         direct: commit to the main branch.
 
     Raises:
-        HubError: the Hub cannot be reached, or refuses.
+        HarnessError: the Hub cannot be reached, or refuses.
     """
     from huggingface_hub import CommitOperationAdd
 
@@ -132,12 +128,12 @@ def _asked(repository: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except RepositoryNotFoundError as error:
-        raise HubError(f"the Hub has no model {repository}, or HF_TOKEN may not see it") from error
+        raise HarnessError(f"the Hub has no model {repository}, or HF_TOKEN may not see it") from error
     except HFValidationError as error:
-        raise HubError(f"{repository!r} is not ORG/NAME") from error
+        raise HarnessError(f"{repository!r} is not ORG/NAME") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         said = (error.server_message or "").splitlines() or [REASONS.get(status, "no reason given")]
-        raise HubError(f"the Hub refuses for {repository} ({status}): {said[0]}") from error
+        raise HarnessError(f"the Hub refuses for {repository} ({status}): {said[0]}") from error
     except failures as error:
-        raise HubError(f"the Hub cannot be reached for {repository} ({type(error).__name__})") from error
+        raise HarnessError(f"the Hub cannot be reached for {repository} ({type(error).__name__})") from error

@@ -37,7 +37,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def card_results(
-    path: Path,
+    path: str | Path,
     protocol: str | None = None,
     *,
     model: str | None = None,
@@ -62,7 +62,7 @@ def card_results(
         DataError: a card without front matter, model-index or results, one that gives a value twice, or one
             that cannot be read; with the line.
     """
-    card = read_card(path)
+    card = read_card(Path(path))
     if not card.fenced:
         raise DataError(f"{path}, line 1: no front matter (lines between two ---)")
     index = index_of(card)

@@ -7,8 +7,10 @@ every refusal names file and line.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OPENING = re.compile(r"\ufeff?(?:[ \t]*\r?\n)*---[ \t]*\r?\n")
 _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _INDEX_KEY = re.compile(r"^model-index:[ \t]*\r?$", re.MULTILINE)
-_AT_MARGIN = re.compile(
-    r"^(results:|- task:|task:|dataset:|value:|split:|config:)[^\r\n]*", re.MULTILINE
-)  # keys that stand inside a model-index and nowhere else
+# what stands inside a model-index and nowhere else
+_AT_MARGIN = re.compile(r"^(results:|- task:)[^\r\n]*", re.MULTILINE)
 
 Plain = tuple[str, Any]  # ("scalar", (tag, text)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
 
@@ -52,7 +53,11 @@ class Card:
 
     def line(self, at: int) -> int:
         """Line number (from 1) of a position in the text."""
-        return self.text.count("\n", 0, at) + 1
+        return bisect_left(self._breaks, at) + 1
+
+    @cached_property
+    def _breaks(self) -> list[int]:
+        return [match.start() for match in re.finditer("\n", self.text)]
 
     def span(self, node: yaml.Node) -> tuple[int, int]:
         """Start and end of a node in the text."""

@@ -34,7 +34,8 @@ INFOS = {
 @pytest.fixture
 def card(inside: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run `harness card` on a store of its own, with a short table of mteb."""
-    monkeypatch.setattr("harness.data.mteb_catalog.catalog", lambda cache: INFOS)
+    for module in ("harness.data.mteb_catalog", "harness.suite"):
+        monkeypatch.setattr(f"{module}.catalog", lambda cache: INFOS)
     store = Store(tmp_path / "r")
     scores = {"cosine_spearman": 0.5, "cosine_pearson": 0.25}
     for variant in ((), ("bf16",)):
@@ -78,8 +79,9 @@ model-index:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "README.md"
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = Path("README.md")
     path.write_text(CARD, encoding="utf-8")
     path.chmod(0o600)
     return path
@@ -91,6 +93,7 @@ def test_without_a_card_it_prints(card: Call) -> None:
     (entry,) = yaml.safe_load(said.out)["model-index"]
     shapes = [(g["task"]["type"], g["dataset"]["name"], g["metrics"][0]["value"]) for g in entry["results"]]
     assert shapes == [("text-ranking", "Mine", 0.125), ("STS", "MTEB STSB", 25.0)]
+    assert json.loads(card(A, "--json").out) == yaml.safe_load(said.out)
     assert "value: 75.0" in card("./ckpt").out
     assert "value: 75.0" in card("local/ckpt@0123").out
     assert card(f"{A}+bf16", "--metrics", "main").out.count("- type:") == 1
@@ -167,7 +170,7 @@ def test_the_seed_cards(card: Call, shared: Path, tmp_path: Path, monkeypatch: p
     store = Store(tmp_path / "r")
     for one in (*results, *affiliation_results()):
         store.put(one)
-    path = tmp_path / "jina.md"
+    path = Path("jina.md")
     path.write_text(readme(front), encoding="utf-8")
     for spelling in ("v1", "v2"):
         said = card("jina-v2-base-zh", path, "--metric-names", spelling, "--check")
@@ -237,6 +240,7 @@ def test_eval_results(card: Call, path: Path, tmp_path: Path) -> None:
         ((A, "README.md", "--push", "o/n"), "leave README out"),
         ((A, "--push", "name"), "is not ORG/NAME"),
         ((A, "--push", "o/n", "--offline"), "exclude each other"),
+        ((A, "--push", "o/n", "--json"), "exclude each other"),
         ((A, "--push", "o/n", "--format", "mteb-json"), "not pushed"),
         ((A, "--yes"), "belong to --push"),
         ((A, "README.md", "--prune", "--format", "table"), "--prune belongs to --format model-index"),
@@ -272,6 +276,7 @@ class Terminal(io.StringIO):
 
 
 def test_push(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
     said = card(A, "--push", "org/a")
     assert (said.code, "set HF_TOKEN" in said.err) == (2, True)
     hub = FakeHub(tmp_path, {"README.md": CARD.encode()})

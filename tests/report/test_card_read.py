@@ -39,7 +39,7 @@ def test_the_jina_card_gives_the_results_it_was_made_of(shared: Path, tmp_path: 
 def test_the_protocol_is_read_off_the_names(shared: Path, tmp_path: Path) -> None:
     path = tmp_path / "jina.yaml"
     path.write_text(reference(shared, "jina-embeddings-v2-base-zh"), encoding="utf-8")
-    found = {r.task: r for r in card_results(path)}
+    found = {r.task: r for r in card_results(str(path))}
     assert {r.protocol for r in found.values()} == {"cmteb-v1"}
     assert found["T2Reranking"].main_metric == "map"
     assert found["Ocnli"].main_metric == "cosine_ap"
