@@ -47,7 +47,7 @@ references: $(STAMP)
 	$(MAKE) leaderboard
 
 card: $(STAMP)
-	@$(BIN)/harness card '$(MODEL)' $(ARGS)
+	@$(BIN)/harness card '$(MODEL)' $(if $(README),'$(README)') $(ARGS)
 
 # Speed and memory against mteb, one Markdown document; ARGS=--quick takes minutes, not an hour.
 bench: $(STAMP)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 
 from harness.errors import ConfigError, DataError
 from harness.report.card import model_index
 from harness.types import Result
+from tests.report.cards import affiliation_results, jina_results, reference
 from tests.report.make import result
 
 A = "org/a"
@@ -70,7 +73,12 @@ def test_mteb_profile_by_hand() -> None:
 def test_generic_profile_by_hand() -> None:
     found = [
         result(
-            "org/b", "affiliation val", 0.9564, kind="reranking", protocol="sbert", data_revision="local:0123"
+            "org/b",
+            "affiliation val",
+            0.9564,
+            kind="reranking",
+            protocol="custom",
+            data_revision="local:0123",
         )
     ]
     assert model_index(found, "generic", datasets={"affiliation val": "affiliation-val"}) == (
@@ -246,43 +254,51 @@ def test_nothing_and_unknown_profiles_are_refused() -> None:
         model_index([result(A, "T", 0.5)], "other")
 
 
-def hundredth(value: float) -> float:
-    """A float that is `value` when multiplied by 100."""
-    guess = value / 100
-    for candidate in (guess, math.nextafter(guess, 1), math.nextafter(guess, 0)):
-        if 100 * candidate == value:
-            return candidate
-    raise AssertionError(f"no float times 100 is {value}")
-
-
-def test_the_reference_card_comes_out_letter_by_letter() -> None:
-    shared = Path(os.environ.get("HARNESS_SHARED", Path(__file__).parents[3] / "shared"))
-    card = shared / "reference" / "jina-embeddings-v2-base-zh.front-matter.yaml"
-    if not card.is_file():
-        pytest.skip("the reference card is not here (set HARNESS_SHARED)")
-    text = card.read_text(encoding="utf-8")
-    groups = yaml.safe_load(text)["model-index"][0]["results"]
-    found, datasets, types = [], {}, {}
-    for group in groups:
-        dataset = group["dataset"]
-        task = dataset["name"].removeprefix("MTEB ").split(" (")[0]
-        scores = {m["type"]: hundredth(float(m["value"])) for m in group["metrics"]}
-        datasets[task], types[task] = dataset["type"], group["task"]["type"]
-        found.append(
-            result(
-                "jinaai/jina-embeddings-v2-base-zh",
-                task,
-                0.0,
-                kind="",
-                main=next(iter(scores)),
-                metrics=scores,
-                exact=scores,
-                subset=dataset["config"],
-                split=dataset["split"],
-                data_revision=str(dataset["revision"]),
-            )
-        )
+def test_the_reference_card_comes_out_letter_by_letter(shared: Path) -> None:
+    text = reference(shared, "jina-embeddings-v2-base-zh")
+    found = jina_results(text)
     assert (len(found), sum(len(r.metrics) for r in found)) == (35, 367)
     block = text[text.index("model-index:") :].replace("      revision: None\n", "")
     expected = re.sub(r"(value: \d+)$", r"\1.0", block, flags=re.MULTILINE)  # its only whole values are ints
-    assert model_index(found, datasets=datasets, types=types) == expected
+    assert model_index(found, metric_names="v1") == expected
+
+
+def test_metrics_that_old_cards_do_not_have_stay_off_them(shared: Path) -> None:
+    text = reference(shared, "jina-embeddings-v2-base-zh")
+    new = {"nauc_map_at_10_max": 0.5, "hit_rate_at_1": 0.5, "similarity_ap": 0.99, "max_ap": 0.99}
+    found = [replace(r, metrics={**new, **r.metrics}, exact={**new, **r.exact}) for r in jina_results(text)]
+    assert model_index(found, metric_names="v1") == model_index(jina_results(text), metric_names="v1")
+
+
+def test_the_affiliation_card(shared: Path) -> None:
+    (entry,) = yaml.safe_load(reference(shared, "affiliation-reranker"))["model-index"]
+    rendered = load(model_index(affiliation_results(), "generic", digits=4))
+    assert json.dumps(rendered) == json.dumps(entry)  # data and order of keys
+
+
+def test_the_hub_reads_and_gives_back_what_we_write() -> None:
+    scores = {"ndcg_at_10": 0.7, "map_at_1": 0.1}
+    found = [
+        result(A, "One", 0.7, metrics=scores, exact=scores, subset="zh", data_revision="1234567"),
+        result(A, "Two", 0.6, protocol="mteb", data_revision=""),
+    ]
+    for profile in ("mteb", "generic"):
+        entries = yaml.safe_load(model_index(found, profile))["model-index"]
+        name, flat = model_index_to_eval_results(entries)
+        assert len(flat) == 3
+        assert eval_results_to_model_index(name, flat) == entries
+
+
+def test_several_splits_of_the_evaluator_are_told_apart() -> None:
+    (one,) = affiliation_results()
+    groups = load(model_index([one, replace(one, split="dev")], "generic"))["results"]
+    assert [g["dataset"].get("split") for g in groups] == ["dev", "test"]
+
+
+def test_a_main_metric_that_the_suite_names() -> None:
+    pair = {"max_ap": 0.7, "cosine_ap": 0.6}
+    found = result(A, "Ocnli", 0.7, kind="pair_classification", main="max_ap", metrics=pair, exact=pair)
+    (group,) = load(model_index([found], metrics="main", mains={"Ocnli": "cos_sim_ap"}))["results"]
+    assert group["metrics"] == [{"type": "cosine_ap", "value": 60.0}]
+    with pytest.raises(DataError, match="has no dot_ap"):
+        model_index([found], metrics="main", mains={"Ocnli": "dot_ap"})

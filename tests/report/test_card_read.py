@@ -1,0 +1,93 @@
+"""A card's model-index as Results: the values back where they came from, whatever the card spells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DataError
+from harness.report.card import model_index
+from harness.report.card_read import card_results
+from harness.report.values import metric_value
+from tests.report.cards import affiliation_results, jina_results, readme, reference
+from tests.report.make import result
+
+
+def card(tmp_path: Path, front: str) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(f"---\n{front}---\n", encoding="utf-8")
+    return path
+
+
+def test_the_jina_card_gives_the_results_it_was_made_of(shared: Path, tmp_path: Path) -> None:
+    front = reference(shared, "jina-embeddings-v2-base-zh")
+    (tmp_path / "README.md").write_text(readme(front), encoding="utf-8")
+    found = {(r.task, r.split, r.subset): r for r in card_results(tmp_path / "README.md", "mteb")}
+    made = {(r.task, r.split, r.subset): r for r in jina_results(front)}
+    assert found.keys() == made.keys()
+    for key, one in found.items():
+        assert one.metrics == pytest.approx(dict(made[key].metrics), abs=1e-15)
+        assert (one.kind, one.main_metric) == (made[key].kind, made[key].main_metric)
+        assert one.samples is None
+        assert one.samples_sha256 is None
+    revisions = {r.task: r.data_revision for r in found.values()}
+    assert revisions["AFQMC"] == ""
+    assert revisions["AmazonReviewsClassification"] == "1399c76144fd37290681b995c656ef9b2e06e26d"
+
+
+def test_the_protocol_is_read_off_the_names(shared: Path, tmp_path: Path) -> None:
+    path = tmp_path / "jina.yaml"
+    path.write_text(reference(shared, "jina-embeddings-v2-base-zh"), encoding="utf-8")
+    found = {r.task: r for r in card_results(str(path))}
+    assert {r.protocol for r in found.values()} == {"cmteb-v1"}
+    assert found["T2Reranking"].main_metric == "map"
+    assert found["Ocnli"].main_metric == "cosine_ap"
+    assert metric_value(found["Ocnli"], "cos_sim_ap") == 0.806158
+    mains = {r.task: r.main_metric for r in card_results(path, mains={"Ocnli": "max_ap", "Cmnli": "f1"})}
+    assert (mains["Ocnli"], mains["Cmnli"]) == ("max_ap", "cosine_ap")
+    today = card(tmp_path, model_index([result("o/a", "STSB", 0.5, kind="sts", main="cosine_spearman")]))
+    (one,) = card_results(today, model="o/a")
+    assert (one.model, one.protocol, one.main_score, one.data_revision) == ("o/a", "mteb", 0.5, "abc")
+
+
+def test_the_affiliation_card(tmp_path: Path, shared: Path) -> None:
+    path = card(tmp_path, reference(shared, "affiliation-reranker"))
+    (one,) = card_results(path)
+    assert (one.task, one.split, one.subset, one.kind) == ("affiliation val", "test", "default", "reranking")
+    assert (one.protocol, one.main_metric) == ("sbert", "ndcg_at_10")
+    assert one.metrics == {"map": 0.9294, "mrr_at_10": 0.9294, "ndcg_at_10": 0.9564}
+    back = model_index([one], "generic")
+    assert model_index(affiliation_results(), "generic", digits=4) == back
+
+
+def test_a_group_a_metric_is_one_result(tmp_path: Path) -> None:
+    group = (
+        "  - task:\n      type: STS\n    dataset:\n      type: C-MTEB/STSB\n      name: MTEB STSB\n"
+        "      split: test\n    metrics:\n    - type: {}\n      value: {}\n"
+    )
+    start = "model-index:\n- name: a\n  results:\n"
+    path = card(tmp_path, start + group.format("cosine_spearman", 50) + group.format("cosine_pearson", "n/a"))
+    (one,) = card_results(path)
+    assert one.metrics == {"cosine_spearman": 0.5}
+    assert one.undefined == {"cosine_pearson": "no number on the card"}
+    path = card(tmp_path, start + group.format("cosine_spearman", 50) + group.format("cos_sim_spearman", 60))
+    with pytest.raises(DataError, match=r"line 14: STSB .* cosine_spearman twice.* line 5"):
+        card_results(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# no card\n", "line 1: no front matter"),
+        ("---\nlicense: mit\n---\n", "line 2: the front matter has no model-index"),
+        ("---\nmodel-index:\n- name: a\n  results: []\n---\n", "line 2: the front matter has no model-index"),
+    ],
+)
+def test_what_is_missing_is_said_with_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        card_results(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        card_results(tmp_path / "absent.md")

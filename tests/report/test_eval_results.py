@@ -1,0 +1,141 @@
+"""`.eval_results` files: huggingface_hub reads them, values are replaced in place, nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml, parse_eval_result_entries
+
+from harness.errors import ConfigError, DataError
+from harness.report.card_files import File
+from harness.report.eval_results import Benchmark, entries, entry_text, eval_files, load_map
+from harness.types import Result
+from tests.report.make import result
+
+A = "org/a"
+NAME = ".eval_results/o__find.7654e21.yaml"
+
+
+def find(**changes: Any) -> Result:
+    return result(
+        A, "Find", 0.0, **{"metrics": {"ndcg_at_10": 0.75}, "exact": {"ndcg_at_10": 0.7512345678}, **changes}
+    )
+
+
+def benchmark(**changes: Any) -> Benchmark:
+    return Benchmark(**{"task": "Find", "dataset": "o/find", "task_id": "7654e21", "scale": 100, **changes})
+
+
+def files(old: str | None, rule: Any = "fail", digits: int | None = None, **changes: Any) -> File:
+    (file,) = eval_files(
+        entries([find()], [benchmark(**changes)], digits),
+        lambda _: None if old is None else old.encode(),
+        on_conflict=rule,
+        digits=digits,
+    )
+    return file
+
+
+def test_the_hub_reads_what_we_write() -> None:
+    source = {"url": "https://example.org/a: #1", "name": "yes", "user": "0123"}
+    made = entries(
+        [find(variant=("bf16", "len512"), protocol="jmteb")],
+        [benchmark(source=source, revision="1e5", notes="dev set")],
+    )
+    ((name, entry),) = made.items()
+    assert name == ".eval_results/o__find.7654e21.bf16.len512.yaml"
+    (read,) = parse_eval_result_entries(yaml.safe_load(entry_text(entry)))
+    assert read == EvalResultEntry(
+        dataset_id="o/find",
+        task_id="7654e21",
+        value=100 * 0.7512345678,
+        dataset_revision="1e5",
+        source_url="https://example.org/a: #1",
+        source_name="yes",
+        source_user="0123",
+        notes="dev set, bf16, len512, protocol jmteb",
+    )
+    assert eval_result_entries_to_yaml([read]) == yaml.safe_load(entry_text(entry))
+
+
+def test_scale_and_digits_are_the_maps() -> None:
+    assert [e["value"] for e in entries([find()], [benchmark(scale=1)]).values()] == [0.7512345678]
+    assert [e["value"] for e in entries([find()], [benchmark()], 2).values()] == [75.12]
+
+
+def test_a_new_file_an_equal_one_and_a_different_one() -> None:
+    made = files(None)
+    text = made.after.decode()
+    assert (made.path, made.before, made.changes[0].what) == (NAME, None, "added")
+    assert files(text).changes[0].what == "unchanged"
+    assert not files(text).stale
+    theirs = text.replace("75.12345678", "70.5  # theirs") + "  date: '2025-01-01'\n"
+    for rule, what, value in (
+        ("fail", "conflicting", "75.12345678"),
+        ("update", "updated", "75.12345678"),
+        ("keep", "kept", "70.5"),
+    ):
+        file = files(theirs, rule)
+        (change,) = file.changes
+        assert (change.what, change.line, change.old) == (what, 4, "70.5")
+        assert file.after.decode() == theirs.replace("70.5", value)
+    assert not files(theirs.replace("70.5", "75.12"), digits=2).stale
+
+
+def test_entries_of_others_stay() -> None:
+    other = "# kept\r\n- dataset: {id: o/find, task_id: x}\r\n  value: 1\r\n  verifyToken: abc"
+    file = files(other)
+    assert file.after.decode().startswith(other + "\r\n- dataset:\r\n    id: o/find\r\n")
+    assert file.after.count(b"\n") == file.after.count(b"\r\n")
+    assert [e.value for e in parse_eval_result_entries(yaml.safe_load(file.after))] == [1, 75.12345678]
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        ("a: 1\n", "line 1: not a list"),
+        ("- a: [\n", "line 2: not YAML"),
+        (
+            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 1\n  verifyToken: x\n",
+            "line 2: the Hub has verified 1",
+        ),
+        ("- dataset: {id: o/find, task_id: '7654e21'}\n", "line 1: no `value`"),
+    ],
+)
+def test_files_that_cannot_be_edited(old: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        files(old, "update")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "Lost"}, "Lost has no stored result there .stored: nothing"),
+        ({"split": "dev"}, "Find has no stored result there .stored: test/default, test/b"),
+        ({}, "Find is stored for several; name split and subset"),
+        ({"subset": "b", "metric": "mrr_at_10"}, "has no value for mrr_at_10"),
+    ],
+)
+def test_maps_that_name_no_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises((ConfigError, DataError), match=message):
+        entries([find(), find(subset="b")], [benchmark(**changes)])
+
+
+def test_another_protocol_is_not_mteb() -> None:
+    with pytest.raises(ConfigError, match="protocol jmteb; o/find takes results of mteb"):
+        entries([find(protocol="jmteb")], [benchmark(framework="mteb")])
+    assert entries([find()], [benchmark(framework="mteb")])
+    with pytest.raises(ConfigError, match="twice"):
+        entries([find()], [benchmark(), benchmark()])
+
+
+def test_the_map_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text("benchmarks:\n- {task: Find, dataset: o/find, task_id: x, scale: 10}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"map.yaml, line 2: .*scale"):
+        load_map(path)
+    with pytest.raises(ConfigError, match="needs --benchmark-map"):
+        load_map(None)
