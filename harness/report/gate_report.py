@@ -49,7 +49,7 @@ def rows(gate: Gate) -> list[list[str]]:
             f"{check.new:.2f}",
             f"{check.gain:+.2f}",
             "—" if check.interval is None else _range(check.interval),
-            "—" if check.p is None else f"{check.p:.3f}",
+            "—" if check.p is None else "<0.001" if check.p < 0.001 else f"{check.p:.3f}",
             "—" if check.detectable is None or math.isinf(check.detectable) else f"{check.detectable:.2f}",
             _SIGNS[check.verdict],
         ]
@@ -66,7 +66,7 @@ def notes(gate: Gate) -> list[str]:
     if gate.untested:
         out.append(f"tolerance alone (no per-example values): {', '.join(gate.untested)}")
     if gate.absent:
-        out.append(f"not gated, since neither side has a result: {', '.join(gate.absent)}")
+        out.append(f"not gated, since results are missing: {', '.join(gate.absent)}")
     out += [f"differs: {line}" for line in gate.environment]
     out += [f"accepted difference: {line}" for line in gate.accepted]
     return out

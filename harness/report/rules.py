@@ -14,8 +14,9 @@ from harness.yamlfile import load_yaml
 Points = Annotated[float, Field(ge=0)]
 # What makes a comparison invalid unless the file accepts it; the rest of the environment is only shown.
 Difference = Literal[
-    "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "device", "libraries"
-]
+    "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "first_stage",
+    "device", "backend", "libraries",
+]  # fmt: skip
 
 
 class Rule(Strict):
@@ -51,7 +52,8 @@ class Section(Strict):
         mean: of the (weighted) mean over the tasks.
         types, tasks: by name; `default` stands for those that are not named. A type without any rule is
             not gated.
-        required: tasks that must be there; None for every task of the suite.
+        required: tasks that both sides must have; the others may be absent, and that is said. None for
+            every task that either side has.
     """
 
     mean: Rule = Rule()
@@ -95,7 +97,7 @@ class Gates(Section):
         return found.over(BUILT_IN_MEAN)
 
     def needed(self, suite: str) -> list[str] | None:
-        """The required tasks; None for all of the suite's."""
+        """The required tasks; None for all that either side has."""
         return next((s.required for s in self._sections(suite) if s.required is not None), None)
 
     def named(self, suite: str) -> Iterator[str]:
@@ -103,6 +105,11 @@ class Gates(Section):
         for section in self._sections(suite):
             yield from (name for name in section.tasks if name != "default")
             yield from section.required or ()
+
+    def named_types(self, suite: str) -> Iterator[str]:
+        """Every type that a rule names."""
+        for section in self._sections(suite):
+            yield from (name for name in section.types if name != "default")
 
     def _sections(self, suite: str) -> list[Section]:
         own = self.suites.get(suite)

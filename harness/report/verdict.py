@@ -13,6 +13,7 @@ from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
+POWER = 0.85  # the spread is itself an estimate: stated for this, found at least four times in five
 EXACT = 1e-6  # what float noise of another machine may move an equal score (0 to 1) by
 
 
@@ -25,9 +26,10 @@ class Check:
         old, new: scores as the suite shows them.
         allowed: the largest drop that is no regression.
         p: Holm's p-value of a drop; None where there are no per-example values on both sides.
+        p_rise: Holm's p-value of a rise, over the checks that must improve; None for the others.
         interval: of the gain, at 95 %; None likewise.
-        detectable: the smallest drop that this check would have found four times in five; None likewise, and
-            where both sides answered alike.
+        detectable: the smallest drop that this check would have found at least four times in five; None
+            likewise, and where both sides answered alike.
         test: the test behind it, what it went over, and how many.
         reason: the verdict in words.
         entries: the differences behind it, by split and subset.
@@ -78,14 +80,16 @@ def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]
     wholes = [whole(check) for check in checks]
     places = [i for i, whole in enumerate(wholes) if whole is not None]
     adjusted = dict(zip(places, holm([w.p_drop for w in wholes if w is not None]), strict=True))
+    rising = [i for i in places if checks[i].rule.must_improve is not None]
+    rises = dict(zip(rising, holm([w.p_rise for i in rising if (w := wholes[i]) is not None]), strict=True))
     out = []
     for i, check in enumerate(checks):
         found = wholes[i]
         if found is not None:
             known = found.spread.error > 0  # equal answers say nothing of how much others would vary
-            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed)
+            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed, power=POWER)
             check = replace(
-                check, p=adjusted[i], p_rise=found.p_rise, interval=found.interval(),
+                check, p=adjusted[i], p_rise=rises.get(i), interval=found.interval(),
                 detectable=least if known else None,
                 test=f"{found.method}, {found.n} {found.unit}",
             )  # fmt: skip
