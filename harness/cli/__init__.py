@@ -21,9 +21,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
-    from harness.cli import cache, card, doctor, evaluate, gate, leaderboard, listing, verify
+    from harness.cli import cache, card, doctor, evaluate, gate, leaderboard, listing, noise, verify
 
-    for module in (evaluate, listing, leaderboard, card, gate, cache, verify, doctor):
+    for module in (evaluate, listing, leaderboard, card, gate, noise, cache, verify, doctor):
         module.register(app)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
