@@ -11,7 +11,8 @@ from pydantic import Field
 from harness.definition import Strict
 from harness.yamlfile import load_yaml
 
-Points = Annotated[float, Field(ge=0)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # What makes a comparison invalid unless the file accepts it; the rest of the environment is only shown.
 Difference = Literal[
     "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "first_stage",
@@ -24,7 +25,7 @@ class Rule(Strict):
 
     max_drop: Points | None = None
     max_relative_drop: Points | None = None  # per cent of the baseline's score
-    floor: float | None = None
+    floor: Score | None = None
     must_improve: Points | None = None
     weight: Points | None = None
 
