@@ -176,7 +176,7 @@ def untested(one: Check) -> Check:
 
 def fired(checks: Sequence[Check]) -> list[bool]:
     """Which checks of one gate fail."""
-    return [c.bad for c in judged(checks, LEVEL, exact=False)]
+    return [c.bad for c in judged(checks, LEVEL)]
 
 
 def true_drops(sort: Sort, random: Random, draws: int) -> tuple[Any, Any]:
@@ -286,7 +286,7 @@ def _finds(at: int, seed: int, count: int, *, quick: bool) -> tuple[float, float
 def _stated(sort: Sort, random: Random, shift: float, seed: int) -> float:
     """The detectable drop of a task in a gate of as many tasks as there are sorts."""
     one = check(sort, random, shift, seed)
-    stated = judged([one] * len(SORTS), LEVEL, exact=False)[0].detectable
+    stated = judged([one] * len(SORTS), LEVEL)[0].detectable
     assert stated is not None
     return stated
 

@@ -62,7 +62,7 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     """Compare two sides on a suite.
 
     Args:
-        exact: any change beyond float noise fails, up or down; for models that answer the same every time.
+        exact: any change beyond `rules.exact` fails, up or down; for models that answer the same every time.
         seed: of permutations and resamples.
     """
     needed = rules.needed(suite.name)
@@ -101,7 +101,7 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
             invalid.append(f"no task of {suite.name} has results on both sides")
         else:
             checks += _means(found, suite, rules)
-    decided = judged(checks, rules.level, exact=exact)
+    decided = judged(checks, rules.level, exact=rules.exact if exact else None)
     return Gate(
         suite.name, old.label, new.label, rules.level, tuple(decided), tuple(dict.fromkeys(invalid)),
         _counted(environment), _counted(accepted), tuple(untested), tuple(absent),

@@ -68,11 +68,13 @@ class Gates(Section):
 
     Attributes:
         level: the chance of a false alarm that is allowed, over all checks of a gate together.
+        exact: points that a score may move under --exact: float noise of another machine.
         accept: differences between the two results that do not make them incomparable here.
         suites: what differs for single suites.
     """
 
     level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    exact: Points = 1e-4
     accept: list[Difference] = Field(default_factory=list)
     suites: dict[str, Section] = Field(default_factory=dict)
 

@@ -14,7 +14,6 @@ from harness.report.values import scale
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
 POWER = 0.85  # the spread is itself an estimate: stated for this, found at least four times in five
-EXACT = 1e-6  # what float noise of another machine may move an equal score (0 to 1) by
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,12 @@ def whole(check: Check) -> Paired | None:
     return replace(found, old=points * found.old, new=points * found.new, spread=spread)
 
 
-def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]:
-    """Every check with its p-value, corrected for all that could be tested, and its verdict."""
+def judged(checks: Sequence[Check], level: float, *, exact: float | None = None) -> list[Check]:
+    """Every check with its p-value, corrected for all that could be tested, and its verdict.
+
+    Args:
+        exact: points that a score may move, up or down; None where the test decides.
+    """
     wholes = [whole(check) for check in checks]
     places = [i for i, whole in enumerate(wholes) if whole is not None]
     adjusted = dict(zip(places, holm([w.p_drop for w in wholes if w is not None]), strict=True))
@@ -93,15 +96,14 @@ def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]
                 detectable=least if known else None,
                 test=f"{found.method}, {found.n} {found.unit}",
             )  # fmt: skip
-        verdict, reason = _exact(check) if exact else _verdict(check, level)
+        verdict, reason = _verdict(check, level) if exact is None else _exact(check, exact)
         out.append(replace(check, verdict=verdict, reason=reason))
     return out
 
 
-def _exact(check: Check) -> tuple[Verdict, str]:
-    limit = 100 * EXACT
+def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
     if abs(check.gain) > limit:
-        return "changed", f"{check.old:.6f} became {check.new:.6f}; nothing may change"
+        return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
     return "same", ""
 
 

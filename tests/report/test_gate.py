@@ -123,6 +123,7 @@ def test_exact_mode_fails_for_any_change_up_or_down() -> None:
         found = decide({"A": BASE}, {"A": BASE + change}, exact=True)
         assert (found.exit_code, found.failed[0].verdict) == (1, "changed")
     assert decide({"A": BASE}, {"A": BASE + 1e-9}, exact=True).exit_code == 0
+    assert decide({"A": BASE}, {"A": BASE - 1e-4}, rules(exact=0.1), exact=True).exit_code == 0
 
 
 def test_where_lower_is_better_a_rise_fails() -> None:
