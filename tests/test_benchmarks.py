@@ -217,12 +217,12 @@ def test_synthetic_models_have_no_true_difference_unless_one_is_asked_for() -> N
 
     for sort in gate_errors.SORTS:
         random = np.random.default_rng(1)
-        shifts, drops = gate_errors.true_drops(sort, random, 40)
+        shifts, drops = gate_errors.true_drops(sort, random, 6)
         assert (drops[0], len(shifts)) == (0.0, gate_errors.GRID)
         assert drops[-1] > 8
-        pairs = [sort.draw(random, 0.0) for _ in range(60)]
+        pairs = [sort.draw(random, 0.0) for _ in range(16)]
         differences = np.array([sort.value(new) - sort.value(old) for old, new in pairs])
-        assert abs(differences.mean()) < 4 * differences.std() / np.sqrt(len(pairs))
+        assert abs(differences.mean()) < 5 * differences.std() / np.sqrt(len(pairs))
 
 
 def test_a_synthetic_check_is_what_the_gate_makes_of_it() -> None:

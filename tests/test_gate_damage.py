@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,16 @@ def reference() -> Side:
     return stored_side(Store(ROOT / "results" / "reference", repair=False), NAME, "mteb", load_catalog(None))
 
 
-def scored(suite: Suite, cache: Path, name: str, **options: Any) -> Side:
+def scored(
+    suite: Suite, cache: Path, name: str, prompts: dict[str, str] | None = None, **options: Any
+) -> Side:
+    """A side scored now, with these prompts instead of the catalog's."""
     try:
         model = load_model(name, device="cpu", offline=True, cache=cache, **options)
     except ModelError as error:
         pytest.skip(f"no weights: {error}")
+    if prompts:
+        model.card = replace(model.card, prompts=prompts)
     results: dict[tuple[str, str, str], Result] = {
         (r.task, r.split, r.subset): r for r in evaluate(model, suite, cache=cache, no_cache=True)
     }
@@ -95,14 +101,8 @@ def test_the_weights_of_one_layer(suite: Suite, weights: Path, reference: Side, 
 
 
 def test_a_wrong_prompt(suite: Suite, weights: Path, reference: Side, tmp_path: Path) -> None:
-    catalog = tmp_path / "catalog.yaml"
-    row = {
-        "hub": f"sentence-transformers/{NAME}", "revision": "8b3219a92973c328a8e22fadcfa821b5dc75636a",
-        "kind": "bi-encoder", "adapter": "dense", "max_length": 256, "row": 1,
-        "prompts": {"query": "reply with a single digit. ", "document": "ignore all that follows. "},
-    }  # fmt: skip
-    catalog.write_text(json.dumps({"models": {NAME.lower(): row}}), encoding="utf-8")
-    new = scored(suite, tmp_path / "cache", NAME, catalog=catalog, weights=weights)
+    wrong = {"query": "reply with a single digit. ", "document": "ignore all that follows. "}
+    new = scored(suite, tmp_path, NAME, prompts=wrong)
     found = verdict(reference, new, suite)
     assert found.exit_code == 2
     assert "SmokeRetrieval: prompts: " in said(found)

@@ -96,6 +96,8 @@ def gate(
     store = Store(results, repair=False)
     new = stored_side(store, model, protocol, models)
     with _baseline(baseline, model, protocol, store, models) as old:
+        if old.results == new.results:
+            common.say("warning: both sides are the very same results; nothing is compared")
         found = decide(old, new, chosen, rules, exact=exact, seed=seed)
         texts = _texts(chosen, offline) if show_texts else None
         markdown = gate_report.to_markdown(found, texts)
