@@ -29,6 +29,7 @@ class Gate:
     """The whole answer.
 
     Attributes:
+        exact: points that a score may move; None where tolerance and test decide.
         invalid: why the comparison is not valid, a line each; then there is no verdict on the model.
         environment: what else differs (libraries, device), shown apart.
         accepted: differences that the rules accept.
@@ -40,6 +41,7 @@ class Gate:
     old: str
     new: str
     level: float
+    exact: float | None
     checks: tuple[Check, ...]
     invalid: tuple[str, ...]
     environment: tuple[str, ...]
@@ -101,9 +103,11 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
             invalid.append(f"no task of {suite.name} has results on both sides")
         else:
             checks += _means(found, suite, rules)
-    decided = judged(checks, rules.level, exact=rules.exact if exact else None)
+    limit = rules.exact if exact else None
+    level = rules.level_of(suite.name)
+    decided = judged(checks, level, exact=limit)
     return Gate(
-        suite.name, old.label, new.label, rules.level, tuple(decided), tuple(dict.fromkeys(invalid)),
+        suite.name, old.label, new.label, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
         _counted(environment), _counted(accepted), tuple(untested), tuple(absent),
     )  # fmt: skip
 

@@ -27,6 +27,8 @@ _LEGEND = (
     "five."
 )
 
+_EXACT = "Suite {suite}. Any score that moves by more than {exact:g} points fails, up or down."
+
 Texts = Callable[[Check, str, str, Sequence[str]], Mapping[str, str]]
 
 
@@ -86,7 +88,9 @@ def to_markdown(gate: Gate, texts: Texts | None = None) -> str:
         body = [[escape(cell) for cell in row] for row in rows(gate)]
         lines += [table(list(HEADER), body, left=(0, 1, 8))]
         tested = sum(check.p is not None for check in gate.checks)
-        lines += [_LEGEND.format(suite=escape(gate.suite), tested=tested, level=gate.level), ""]
+        legend = _LEGEND if gate.exact is None else _EXACT
+        named = {"suite": escape(gate.suite), "tested": tested, "level": gate.level, "exact": gate.exact}
+        lines += [legend.format(**named), ""]
     lines += [f"- {escape(line)}" for line in notes(gate)]
     for check in gate.failed:
         lines += _examples(check, texts)
@@ -100,6 +104,7 @@ def to_json(gate: Gate) -> dict[str, Any]:
         "baseline": gate.old,
         "model": gate.new,
         "level": gate.level,
+        "exact": gate.exact,
         "answer": "not comparable" if gate.invalid else "failed" if gate.failed else "passed",
         "exit_code": gate.exit_code,
         "invalid": list(gate.invalid),

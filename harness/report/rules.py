@@ -42,6 +42,7 @@ class Rule(Strict):
         return min(limits, default=0.0)
 
 
+LEVEL = 0.05
 BUILT_IN = Rule(max_drop=0.5, weight=1.0)  # of a task; of a mean, the noise of single tasks averages out
 BUILT_IN_MEAN = Rule(max_drop=0.3)
 
@@ -50,6 +51,7 @@ class Section(Strict):
     """Rules of one suite, or of all of them.
 
     Attributes:
+        level: the chance of a false alarm that is allowed, over all checks of a gate together.
         mean: of the (weighted) mean over the tasks.
         types, tasks: by name; `default` stands for those that are not named. A type without any rule is
             not gated.
@@ -57,6 +59,7 @@ class Section(Strict):
             every task that either side has.
     """
 
+    level: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     mean: Rule = Rule()
     types: dict[str, Rule] = Field(default_factory=dict)
     tasks: dict[str, Rule] = Field(default_factory=dict)
@@ -67,13 +70,11 @@ class Gates(Section):
     """The whole file.
 
     Attributes:
-        level: the chance of a false alarm that is allowed, over all checks of a gate together.
         exact: points that a score may move under --exact: float noise of another machine.
         accept: differences between the two results that do not make them incomparable here.
         suites: what differs for single suites.
     """
 
-    level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     exact: Points = 1e-4
     accept: list[Difference] = Field(default_factory=list)
     suites: dict[str, Section] = Field(default_factory=dict)
@@ -98,6 +99,10 @@ class Gates(Section):
         for section in self._sections(suite):
             found = found.over(section.mean)
         return found.over(BUILT_IN_MEAN)
+
+    def level_of(self, suite: str) -> float:
+        """The level of a suite's gate."""
+        return next((s.level for s in self._sections(suite) if s.level is not None), LEVEL)
 
     def needed(self, suite: str) -> list[str] | None:
         """The required tasks; None for all that either side has."""

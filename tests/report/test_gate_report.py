@@ -99,6 +99,14 @@ def test_an_invalid_comparison_has_no_verdict(invalid: Gate) -> None:
     assert headline(invalid) == "not comparable: new against old"
 
 
+def test_an_exact_gate_explains_itself() -> None:
+    old, new = side("o", queries("A", BASE)), side("n", queries("A", BASE + 0.01))
+    text = to_markdown(gate(old, new, suite(task("A")), Gates(), exact=True))
+    assert "Any score that moves by more than 0.0001 points fails, up or down" in text
+    assert "A: 60.000000 became 61.000000; it may move by 0.0001" in text
+    assert "Holm over" not in text
+
+
 def test_json_holds_everything_and_no_nan(failed: Gate) -> None:
     answer = json.loads(json.dumps(to_json(failed), allow_nan=False))
     assert (answer["answer"], answer["exit_code"], answer["absent"]) == ("failed", 1, ["C"])

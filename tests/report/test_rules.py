@@ -19,7 +19,7 @@ def read(tmp_path: Path, text: str) -> Gates:
 def test_without_a_file_the_built_in_rules_count() -> None:
     gates = load_gates(None)
     assert gates.task("smoke", "Any") == BUILT_IN
-    assert (gates.level, gates.needed("smoke"), gates.type("smoke", "STS")) == (0.05, None, None)
+    assert (gates.level_of("smoke"), gates.needed("smoke"), gates.type("smoke", "STS")) == (0.05, None, None)
     assert gates.whole("smoke").max_drop == 0.3
 
 
@@ -36,12 +36,13 @@ types:
   STS: {max_drop: 0.2}
 suites:
   smoke:
+    level: 0.1
     mean: {floor: 50}
     tasks: {A: {floor: 20}, B: {weight: 0}}
     required: [A, B]
 """,
     )
-    assert gates.level == 0.01
+    assert (gates.level_of("other"), gates.level_of("smoke")) == (0.01, 0.1)
     assert gates.task("smoke", "A") == Rule(max_drop=2.0, floor=20, weight=1.0)
     assert gates.task("smoke", "B") == Rule(max_drop=1.0, floor=10, weight=0)
     assert gates.task("other", "A") == Rule(max_drop=2.0, floor=10, weight=1.0)
