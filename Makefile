@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := all-MiniLM-L6-v2 bm25 char-ngram
 
-.PHONY: setup eval test check leaderboard references card bench bench-gpu clean
+.PHONY: setup eval test check leaderboard references gate card bench bench-gpu clean
 .DEFAULT_GOAL := eval
 
 setup: $(STAMP)
@@ -45,6 +45,20 @@ references: $(STAMP)
 	rm -rf results/reference
 	$(BIN)/python -m harness.report.references .cache/references results/reference
 	$(MAKE) leaderboard
+
+# make gate                                  the embedded suite anew against the references: nothing may change
+# make gate MODEL=NAME BASELINE=B [SUITE=S] [ARGS=...]
+ifdef MODEL
+gate: $(STAMP)
+	@$(BIN)/harness gate '$(MODEL)' --baseline '$(BASELINE)' $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
+else
+gate: $(STAMP)
+	rm -rf .cache/gate
+	@for model in $(MODELS); do \
+		$(BIN)/harness eval $$model --suite smoke --no-cache --results .cache/gate >/dev/null || exit $$?; \
+		$(BIN)/harness gate $$model --suite smoke --results .cache/gate --baseline results/reference --exact \
+			$$(test $$model = all-MiniLM-L6-v2 && echo --config .ci/gates.yaml) || exit $$?; done
+endif
 
 card: $(STAMP)
 	@$(BIN)/harness card '$(MODEL)' $(if $(README),'$(README)') $(ARGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import checkpoints, contest, gpu, growth, inputs, table
+from benchmarks import checkpoints, contest, gate_errors, gpu, growth, inputs, table
 from benchmarks.__main__ import QUICK, chosen, main, parser, planned
 from benchmarks.forward import operations
 from benchmarks.process import BenchError, run
@@ -210,3 +210,25 @@ def test_a_process_is_measured_whole() -> None:
     assert done.memory > 60 * MIB
     with pytest.raises(BenchError, match=r"exit 3.*\nwhy"):
         run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"])
+
+
+def test_synthetic_models_have_no_true_difference_unless_one_is_asked_for() -> None:
+    import numpy as np
+
+    for sort in gate_errors.SORTS:
+        random = np.random.default_rng(1)
+        shifts, drops = gate_errors.true_drops(sort, random, 6)
+        assert (drops[0], len(shifts)) == (0.0, gate_errors.GRID)
+        assert drops[-1] > 8
+        pairs = [sort.draw(random, 0.0) for _ in range(16)]
+        differences = np.array([sort.value(new) - sort.value(old) for old, new in pairs])
+        assert abs(differences.mean()) < 5 * differences.std() / np.sqrt(len(pairs))
+
+
+def test_a_synthetic_check_is_what_the_gate_makes_of_it() -> None:
+    import numpy as np
+
+    one = gate_errors.check(gate_errors.SORTS[0], np.random.default_rng(0), 0.6, 0)
+    assert gate_errors.fired([one]) == [True]
+    assert (one.allowed, gate_errors.tolerant(one).allowed) == (0.0, 0.5)
+    assert gate_errors.untested(one).entries is None

@@ -24,19 +24,21 @@ def main() -> None:
     from harness.cli import (
         cache,
         card,
+        compare,
         doctor,
         evaluate,
         gate,
         leaderboard,
         listing,
+        noise,
         prefetch,
         sweep,
         tasks,
         verify,
     )
 
-    verbs = (evaluate, sweep, listing, tasks, leaderboard, card, gate, prefetch, cache, verify, doctor)
-    for module in verbs:
+    scoring = (evaluate, sweep, listing, tasks, leaderboard, compare, card, gate, noise)
+    for module in (*scoring, prefetch, cache, verify, doctor):
         module.register(app)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

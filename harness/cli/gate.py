@@ -15,6 +15,7 @@ from harness.cli import common
 if TYPE_CHECKING:
     from harness.models.catalog import Catalog
     from harness.report.gate import Gate
+    from harness.report.rules import Gates
     from harness.report.sides import Side
     from harness.report.verdict import Check
     from harness.store import Store
@@ -75,6 +76,7 @@ def gate(
     """
     from harness.errors import ConfigError
     from harness.models.catalog import load_catalog
+    from harness.models.resolve import parse_reference
     from harness.report import gate_ci, gate_report
     from harness.report.gate import gate as decide
     from harness.report.rules import load_gates
@@ -85,13 +87,17 @@ def gate(
     if json and annotations is not None:
         raise ConfigError("--json and --annotations both write to stdout: choose one")
     models = load_catalog(catalog)
-    row = models.find(model)
+    row = models.find(parse_reference(model).name)
     chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
     rules = load_gates(config)
+    for line in _misnamed(rules, chosen):
+        common.say(line)
     protocol = chosen.tasks[0].protocol
     store = Store(results, repair=False)
     new = stored_side(store, model, protocol, models)
     with _baseline(baseline, model, protocol, store, models) as old:
+        if old.results == new.results:
+            common.say("warning: both sides are the very same results; nothing is compared")
         found = decide(old, new, chosen, rules, exact=exact, seed=seed)
         texts = _texts(chosen, offline) if show_texts else None
         markdown = gate_report.to_markdown(found, texts)
@@ -105,6 +111,19 @@ def gate(
             file.write(markdown)
     _answer(found, annotations, json=json)
     raise typer.Exit(found.exit_code)
+
+
+def _misnamed(rules: Gates, suite: Suite) -> Iterator[str]:
+    """Suites of the rules that are neither this one nor any that ships: perhaps a slip of the pen."""
+    from harness.errors import nearest
+    from harness.suite import MTEB, suite_names
+
+    known = [suite.name, *suite_names()]
+    for name in rules.suites:
+        if name not in known and not name.startswith(MTEB):
+            near = nearest(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"warning: the rules name suite {name}, which does not ship with this program{hint}"
 
 
 def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None:
@@ -134,7 +153,7 @@ def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None
 def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalog) -> Iterator[Side]:
     """The other side, from wherever `--baseline` says it is."""
     from harness.errors import ConfigError
-    from harness.report.sides import of_git, only_side, stored_side
+    from harness.report.sides import card_side, of_git, only_side, stored_side
     from harness.store import Store
 
     if text.startswith("git:"):
@@ -143,6 +162,8 @@ def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalo
             raise ConfigError(f"{text!r} is not git:REVISION:PATH (as in git:main:results)")
         with of_git(revision, path) as there:
             yield only_side(there, model, protocol, models)
+    elif text.endswith(".md"):
+        yield card_side(Path(text).expanduser(), protocol)
     elif Path(text).expanduser().is_dir() and not (Path(text) / "config.json").is_file():
         yield only_side(Store(text, repair=False), model, protocol, models)
     else:

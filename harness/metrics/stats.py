@@ -53,11 +53,11 @@ class Spread:
 
     def below(self, difference: float) -> float:
         """One-sided p-value of "it did not fall": small where `difference` is far below zero."""
-        from scipy.stats import t
+        from scipy.special import stdtr
 
         if not self.error:
             return 0.0 if difference < 0 else 1.0  # nothing varies
-        return float(t.cdf(difference / self.error, self.freedom))
+        return float(stdtr(self.freedom, difference / self.error))
 
 
 def mean_spread(values: npt.ArrayLike) -> Spread:
@@ -156,7 +156,7 @@ def detectable(spread: Spread, *, level: float, tolerance: float = 0.0, power: f
 
 def quantile(probability: float, freedom: float) -> float:
     """Of Student's t; the normal distribution's where `freedom` is infinite."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit  # scipy.stats takes a second to import
 
-    value: Any = norm.ppf(probability) if math.isinf(freedom) else t.ppf(probability, freedom)
+    value: Any = ndtri(probability) if math.isinf(freedom) else stdtrit(freedom, probability)
     return float(value)

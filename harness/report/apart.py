@@ -48,9 +48,10 @@ def differences(old: Result, new: Result) -> list[Difference]:
         say("data", _revision(old), _revision(new))
     if "mteb" not in (old.scorer, new.scorer):  # results of mteb do not name a scorer of ours
         say("scorer", old.scorer, new.scorer)
+        say("main", old.main_metric, new.main_metric)
     say("settings", before.get("settings"), after.get("settings"), words="the scorer's settings differ")
-    say("main", old.main_metric, new.main_metric)
     say("dtype", before.get("dtype"), after.get("dtype"))
+    say("first_stage", _first_stage(before), _first_stage(after))
     same_model = old.model == new.model
     if same_model:
         say("max_length", before.get("max_length"), after.get("max_length"))
@@ -78,6 +79,12 @@ def _revision(result: Result) -> str | None:
 
 def _asked(result: Result, token: str) -> str:
     return next((t for t in result.variant if t.startswith(token)), "as the model prescribes")
+
+
+def _first_stage(provenance: Mapping[str, Any]) -> str | None:
+    """The model whose candidates were reranked, and how many; None without one."""
+    first = _mapping(provenance.get("first_stage"))
+    return f"{first['name']} ({str(first['fingerprint'])[:12]}), {first['depth']} a query" if first else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.errors import DataError
+from harness.errors import DataError, StoreError, nearest
 from harness.report.apart import Difference, differences
 from harness.report.paired import Paired, paired, pooled
 from harness.report.rules import Gates, Rule
@@ -29,17 +29,19 @@ class Gate:
     """The whole answer.
 
     Attributes:
+        exact: points that a score may move; None where tolerance and test decide.
         invalid: why the comparison is not valid, a line each; then there is no verdict on the model.
         environment: what else differs (libraries, device), shown apart.
         accepted: differences that the rules accept.
         untested: tasks without per-example values, where the tolerance alone decided.
-        absent: tasks that neither side has and the rules do not require.
+        absent: tasks that one side or both lack and the rules do not require.
     """
 
     suite: str
     old: str
     new: str
     level: float
+    exact: float | None
     checks: tuple[Check, ...]
     invalid: tuple[str, ...]
     environment: tuple[str, ...]
@@ -62,48 +64,62 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     """Compare two sides on a suite.
 
     Args:
-        exact: any change beyond float noise fails, up or down; for models that answer the same every time.
+        exact: any change beyond `rules.exact` fails, up or down; for models that answer the same every time.
         seed: of permutations and resamples.
     """
-    needed = rules.needed(suite.name) or ()
+    needed = rules.needed(suite.name)
     absent: list[str] = []
     invalid: list[str] = []
     environment: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     untested: list[str] = []
-    known = {task.name for task in suite.tasks}
-    invalid += [
-        f"the rules name {n}, which is no task of {suite.name}"
-        for n in sorted({*rules.named(suite.name)} - known)
-    ]
+    invalid += _unknown("task", rules.named(suite.name), [task.name for task in suite.tasks], suite)
+    invalid += _unknown("type", rules.named_types(suite.name), [task.type for task in suite.tasks], suite)
     found: dict[str, tuple[Task, Check]] = {}
     for task in suite.tasks:
         lacking = _lacking(old, task), _lacking(new, task)
         if any(lacking):
-            if task.name in needed or (not needed and not all(lacking)):
+            if task.name in needed if needed is not None else not all(lacking):
                 invalid += [*lacking[0], *lacking[1]]
-            elif all(lacking):
+            else:
                 absent.append(task.name)
             continue
         pairs = [(old.results[task.name, *e], new.results[task.name, *e]) for e in task.entries]
         wrong = _told(task.name, pairs, rules, environment, accepted)
         invalid += wrong
-        if not wrong:
+        if wrong:
+            continue
+        try:
             check = _task_check(task, pairs, old, new, rules.task(suite.name, task.name), seed)
-            found[task.name] = (task, check)
-            if check.entries is None:
-                untested.append(task.name)
+        except (DataError, StoreError) as error:  # examples that cannot be paired, a damaged file
+            invalid.append(str(error) if task.name in str(error) else f"{task.name}: {error}")
+            continue
+        found[task.name] = (task, check)
+        if check.entries is None:
+            untested.append(task.name)
     checks = [check for _, check in found.values()]
     if not invalid:
         if not checks:
             invalid.append(f"no task of {suite.name} has results on both sides")
         else:
             checks += _means(found, suite, rules)
-    decided = judged(checks, rules.level, exact=exact)
+    limit = rules.exact if exact else None
+    level = rules.level_of(suite.name)
+    decided = judged(checks, level, exact=limit)
     return Gate(
-        suite.name, old.label, new.label, rules.level, tuple(decided), tuple(dict.fromkeys(invalid)),
+        suite.name, old.label, new.label, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
         _counted(environment), _counted(accepted), tuple(untested), tuple(absent),
     )  # fmt: skip
+
+
+def _unknown(what: str, named: Iterable[str], known: Sequence[str], suite: Suite) -> list[str]:
+    """A line for each name in the rules that the suite does not have."""
+    lines = []
+    for name in sorted({*named} - {*known}):
+        near = nearest(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else "rules for another suite stand under suites: NAME:"
+        lines.append(f"the rules name {name}, which is no {what} of {suite.name}; {hint}")
+    return lines
 
 
 def _lacking(side: Side, task: Task) -> list[str]:

@@ -27,6 +27,8 @@ _LEGEND = (
     "five."
 )
 
+_EXACT = "Suite {suite}. Any score that moves by more than {exact:g} points fails, up or down."
+
 Texts = Callable[[Check, str, str, Sequence[str]], Mapping[str, str]]
 
 
@@ -49,7 +51,7 @@ def rows(gate: Gate) -> list[list[str]]:
             f"{check.new:.2f}",
             f"{check.gain:+.2f}",
             "—" if check.interval is None else _range(check.interval),
-            "—" if check.p is None else f"{check.p:.3f}",
+            "—" if check.p is None else "<0.001" if check.p < 0.001 else f"{check.p:.3f}",
             "—" if check.detectable is None or math.isinf(check.detectable) else f"{check.detectable:.2f}",
             _SIGNS[check.verdict],
         ]
@@ -66,7 +68,7 @@ def notes(gate: Gate) -> list[str]:
     if gate.untested:
         out.append(f"tolerance alone (no per-example values): {', '.join(gate.untested)}")
     if gate.absent:
-        out.append(f"not gated, since neither side has a result: {', '.join(gate.absent)}")
+        out.append(f"not gated, since results are missing: {', '.join(gate.absent)}")
     out += [f"differs: {line}" for line in gate.environment]
     out += [f"accepted difference: {line}" for line in gate.accepted]
     return out
@@ -86,7 +88,9 @@ def to_markdown(gate: Gate, texts: Texts | None = None) -> str:
         body = [[escape(cell) for cell in row] for row in rows(gate)]
         lines += [table(list(HEADER), body, left=(0, 1, 8))]
         tested = sum(check.p is not None for check in gate.checks)
-        lines += [_LEGEND.format(suite=escape(gate.suite), tested=tested, level=gate.level), ""]
+        legend = _LEGEND if gate.exact is None else _EXACT
+        named = {"suite": escape(gate.suite), "tested": tested, "level": gate.level, "exact": gate.exact}
+        lines += [legend.format(**named), ""]
     lines += [f"- {escape(line)}" for line in notes(gate)]
     for check in gate.failed:
         lines += _examples(check, texts)
@@ -100,6 +104,7 @@ def to_json(gate: Gate) -> dict[str, Any]:
         "baseline": gate.old,
         "model": gate.new,
         "level": gate.level,
+        "exact": gate.exact,
         "answer": "not comparable" if gate.invalid else "failed" if gate.failed else "passed",
         "exit_code": gate.exit_code,
         "invalid": list(gate.invalid),

@@ -11,11 +11,13 @@ from pydantic import Field
 from harness.definition import Strict
 from harness.yamlfile import load_yaml
 
-Points = Annotated[float, Field(ge=0)]
+Score = Annotated[float, Field(allow_inf_nan=False)]
+Points = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # What makes a comparison invalid unless the file accepts it; the rest of the environment is only shown.
 Difference = Literal[
-    "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "device", "libraries"
-]
+    "data", "dtype", "max_length", "prompts", "scorer", "settings", "main", "first_stage",
+    "device", "backend", "libraries",
+]  # fmt: skip
 
 
 class Rule(Strict):
@@ -23,7 +25,7 @@ class Rule(Strict):
 
     max_drop: Points | None = None
     max_relative_drop: Points | None = None  # per cent of the baseline's score
-    floor: float | None = None
+    floor: Score | None = None
     must_improve: Points | None = None
     weight: Points | None = None
 
@@ -40,6 +42,7 @@ class Rule(Strict):
         return min(limits, default=0.0)
 
 
+LEVEL = 0.05
 BUILT_IN = Rule(max_drop=0.5, weight=1.0)  # of a task; of a mean, the noise of single tasks averages out
 BUILT_IN_MEAN = Rule(max_drop=0.3)
 
@@ -48,12 +51,15 @@ class Section(Strict):
     """Rules of one suite, or of all of them.
 
     Attributes:
+        level: the chance of a false alarm that is allowed, over all checks of a gate together.
         mean: of the (weighted) mean over the tasks.
         types, tasks: by name; `default` stands for those that are not named. A type without any rule is
             not gated.
-        required: tasks that must be there; None for every task of the suite.
+        required: tasks that both sides must have; the others may be absent, and that is said. None for
+            every task that either side has.
     """
 
+    level: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     mean: Rule = Rule()
     types: dict[str, Rule] = Field(default_factory=dict)
     tasks: dict[str, Rule] = Field(default_factory=dict)
@@ -64,12 +70,12 @@ class Gates(Section):
     """The whole file.
 
     Attributes:
-        level: the chance of a false alarm that is allowed, over all checks of a gate together.
+        exact: points that a score may move under --exact: float noise of another machine.
         accept: differences between the two results that do not make them incomparable here.
         suites: what differs for single suites.
     """
 
-    level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    exact: Points = 1e-4
     accept: list[Difference] = Field(default_factory=list)
     suites: dict[str, Section] = Field(default_factory=dict)
 
@@ -94,8 +100,12 @@ class Gates(Section):
             found = found.over(section.mean)
         return found.over(BUILT_IN_MEAN)
 
+    def level_of(self, suite: str) -> float:
+        """The level of a suite's gate."""
+        return next((s.level for s in self._sections(suite) if s.level is not None), LEVEL)
+
     def needed(self, suite: str) -> list[str] | None:
-        """The required tasks; None for all of the suite's."""
+        """The required tasks; None for all that either side has."""
         return next((s.required for s in self._sections(suite) if s.required is not None), None)
 
     def named(self, suite: str) -> Iterator[str]:
@@ -103,6 +113,11 @@ class Gates(Section):
         for section in self._sections(suite):
             yield from (name for name in section.tasks if name != "default")
             yield from section.required or ()
+
+    def named_types(self, suite: str) -> Iterator[str]:
+        """Every type that a rule names."""
+        for section in self._sections(suite):
+            yield from (name for name in section.types if name != "default")
 
     def _sections(self, suite: str) -> list[Section]:
         own = self.suites.get(suite)

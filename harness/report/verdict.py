@@ -13,7 +13,7 @@ from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
-EXACT = 1e-6  # what float noise of another machine may move an equal score (0 to 1) by
+POWER = 0.85  # the spread is itself an estimate: stated for this, found at least four times in five
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Check:
         old, new: scores as the suite shows them.
         allowed: the largest drop that is no regression.
         p: Holm's p-value of a drop; None where there are no per-example values on both sides.
+        p_rise: Holm's p-value of a rise, over the checks that must improve; None for the others.
         interval: of the gain, at 95 %; None likewise.
-        detectable: the smallest drop that this check would have found four times in five; None likewise, and
-            where both sides answered alike.
+        detectable: the smallest drop that this check would have found at least four times in five; None
+            likewise, and where both sides answered alike.
         test: the test behind it, what it went over, and how many.
         reason: the verdict in words.
         entries: the differences behind it, by split and subset.
@@ -73,31 +74,36 @@ def whole(check: Check) -> Paired | None:
     return replace(found, old=points * found.old, new=points * found.new, spread=spread)
 
 
-def judged(checks: Sequence[Check], level: float, *, exact: bool) -> list[Check]:
-    """Every check with its p-value, corrected for all that could be tested, and its verdict."""
+def judged(checks: Sequence[Check], level: float, *, exact: float | None = None) -> list[Check]:
+    """Every check with its p-value, corrected for all that could be tested, and its verdict.
+
+    Args:
+        exact: points that a score may move, up or down; None where the test decides.
+    """
     wholes = [whole(check) for check in checks]
     places = [i for i, whole in enumerate(wholes) if whole is not None]
     adjusted = dict(zip(places, holm([w.p_drop for w in wholes if w is not None]), strict=True))
+    rising = [i for i in places if checks[i].rule.must_improve is not None]
+    rises = dict(zip(rising, holm([w.p_rise for i in rising if (w := wholes[i]) is not None]), strict=True))
     out = []
     for i, check in enumerate(checks):
         found = wholes[i]
         if found is not None:
             known = found.spread.error > 0  # equal answers say nothing of how much others would vary
-            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed)
+            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed, power=POWER)
             check = replace(
-                check, p=adjusted[i], p_rise=found.p_rise, interval=found.interval(),
+                check, p=adjusted[i], p_rise=rises.get(i), interval=found.interval(),
                 detectable=least if known else None,
                 test=f"{found.method}, {found.n} {found.unit}",
             )  # fmt: skip
-        verdict, reason = _exact(check) if exact else _verdict(check, level)
+        verdict, reason = _verdict(check, level) if exact is None else _exact(check, exact)
         out.append(replace(check, verdict=verdict, reason=reason))
     return out
 
 
-def _exact(check: Check) -> tuple[Verdict, str]:
-    limit = 100 * EXACT
+def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
     if abs(check.gain) > limit:
-        return "changed", f"{check.old:.6f} became {check.new:.6f}; nothing may change"
+        return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
     return "same", ""
 
 

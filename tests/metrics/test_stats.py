@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -40,6 +41,14 @@ def test_the_number_of_differences_need_not_fill_the_last_byte() -> None:
     low, high = sign_flip(values)
     assert low == pytest.approx(1 / 10_001, abs=2e-4)
     assert high == 1.0
+
+
+def test_a_hundred_thousand_differences_take_a_second() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 100_000)
+    started = time.process_time()
+    first = sign_flip(values, seed=1)
+    assert time.process_time() - started < 3
+    assert 0 < first[0] < 1
 
 
 def test_no_difference_is_no_evidence_and_p_is_never_zero() -> None:
