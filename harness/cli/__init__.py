@@ -24,6 +24,7 @@ def main() -> None:
     from harness.cli import (
         cache,
         card,
+        compare,
         doctor,
         evaluate,
         gate,
@@ -35,7 +36,20 @@ def main() -> None:
         verify,
     )
 
-    verbs = (evaluate, sweep, listing, tasks, leaderboard, card, gate, prefetch, cache, verify, doctor)
+    verbs = (
+        evaluate,
+        sweep,
+        listing,
+        tasks,
+        leaderboard,
+        compare,
+        card,
+        gate,
+        prefetch,
+        cache,
+        verify,
+        doctor,
+    )
     for module in verbs:
         module.register(app)
     for stream in (sys.stdout, sys.stderr):
