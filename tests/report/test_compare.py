@@ -211,7 +211,9 @@ def stored(tmp_path: Path) -> Path:
 
 
 def test_the_command_compares_what_is_stored(
-    stored: Path, tmp_path: Path, inside: Callable[..., Answer]
+    stored: Path,
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
 ) -> None:
     answer = inside("compare", A, B, "--results", str(stored), "--json")
     assert answer.code == 0, answer.err
@@ -226,7 +228,8 @@ def test_the_command_compares_what_is_stored(
 
 
 def test_what_is_missing_comes_with_the_command_that_makes_it(
-    stored: Path, inside: Callable[..., Answer]
+    stored: Path,
+    inside: Callable[..., Answer],  # noqa: F811
 ) -> None:
     unknown = inside("compare", A, "org/bb", "--results", str(stored))
     assert unknown.code == 2
