@@ -145,6 +145,7 @@ class TaskDefinition(Strict):
     column: str | None = None  # of the suite's table that the task counts in; default: its type
     members: list[str] = Field(default_factory=list)
     expect: dict[str, float] = Field(default_factory=dict)
+    tolerance: Annotated[float, Field(ge=0)] | None = None  # points that published scores may differ by
 
     @field_validator("name")
     @classmethod

@@ -66,6 +66,7 @@ class Task:
         rows: format of the data's rows where it is the scorer's own, else empty.
         members: the tasks whose mean an aggregate is.
         own_loading: mteb loads it by code of its own, so that nothing tells where its data would be cached.
+        expect: model to its published score; `tolerance` is what they may differ by, in points.
         notes: what a user should know of the task before believing its scores.
     """
 
@@ -94,6 +95,7 @@ class Task:
     dataset: str = ""
     own_loading: bool = False
     expect: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float | None = None
     also: tuple[str, ...] = ()
     column: str = ""
     notes: tuple[str, ...] = ()
@@ -260,6 +262,7 @@ def resolve(
         else (definition.source.hub or "" if definition.source else ""),
         own_loading=info is not None and info.own_loading,
         expect=definition.expect,
+        tolerance=definition.tolerance,
         also=tuple(map(canonical, definition.also)),
         column=definition.column or type_,
         notes=notes,

@@ -1,13 +1,22 @@
-"""`harness verify MODEL --model-only`."""
+"""`harness verify MODEL`: stored scores beside published ones, or with --model-only the model's answers."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli import common
+
+
+class Against(StrEnum):
+    """Where published scores stand."""
+
+    card = "card"
+    published = "published"
+    expect = "expect"
 
 
 def register(app: typer.Typer) -> None:
@@ -17,25 +26,93 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model of the catalog: NAME[@REVISION][+VARIANT].")
+        str, typer.Argument(metavar="MODEL", help="A model with stored results: NAME@REVISION+VARIANT.")
     ],
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Only this suite's tasks, splits and metrics; default: all that is stored."),
+    ] = None,
+    against: Annotated[
+        Against | None,
+        typer.Option(
+            help="card: a README's model-index; published: a folder of results; expect: what the suite "
+            "states (the default, unless --card or --published is given).",
+            show_default=False,
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="The card: a README.md; default: the hub's.", show_default=False),
+    ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="Folder of public results, in mteb's layout.", show_default=False),
+    ] = None,
+    results: common.Results = common.LOCAL,
     model_only: Annotated[
-        bool, typer.Option("--model-only", help="Compare the model with the values published for it.")
+        bool,
+        typer.Option("--model-only", help="Load the model and compare it with the values published for it."),
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")
+        str | None,
+        typer.Option(help="With --model-only: cpu, cuda, cuda:1, mps; default: the best there is."),
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="With --model-only: float32 (default), bfloat16 or float16.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --model-only: folder with the model's files.")
+    ] = None,
     catalog: common.Catalog = None,
+    data: common.Data = None,
+    cache: common.Cache = None,
     offline: common.Offline = False,
     json: common.Json = False,
 ) -> None:
-    """Load a model and compare what it answers with what was published; exit 1 where a value differs."""
+    """Compare stored scores with published ones: equal, close or different, and what may be the cause.
+
+    Equal: to the digits that were published. Close: within 0.1 points, or the tolerance of the suite's task.
+    With --model-only, a model is loaded, and what it answers is compared with what was published.
+
+    Exit codes: 0 all equal or close; 1 some different; 2 cannot answer.
+    """
     from harness.errors import ConfigError
 
-    if not model_only:
-        raise ConfigError("comparing stored scores is not there yet; --model-only checks the model itself")
+    if model_only:
+        if suite or against or card or published:
+            raise ConfigError(
+                "--model-only compares no scores: leave out --suite, --against, --card, --published"
+            )
+        _golden(model, device, dtype, weights, catalog, offline=offline, json=json)
+        return
+    if device or dtype or weights:
+        raise ConfigError("--device, --dtype and --weights go with --model-only; scores are read, not made")
+    if card is not None and published is not None:
+        raise ConfigError("--card and --published: choose one")
+    given = Against.card if card else Against.published if published else None
+    if against is not None and given not in (None, against):
+        raise ConfigError(f"--against {against.value} does not go with --{given.value if given else ''}")
+    where = against or given or Against.expect
+    if where is Against.published and published is None:
+        raise ConfigError("--against published needs the folder of results: --published DIR")
+    from harness.cli.verify_scores import compare_scores
+
+    code = compare_scores(
+        model, where.value, suite, card, published, results, catalog, data, cache, offline=offline, json=json
+    )
+    raise typer.Exit(code)
+
+
+def _golden(
+    model: str,
+    device: str | None,
+    dtype: str | None,
+    weights: Path | None,
+    catalog: Path | None,
+    *,
+    offline: bool,
+    json: bool,
+) -> None:
     common.hush(0)
     from harness.models.golden import compare_golden
 

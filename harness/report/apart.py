@@ -1,14 +1,26 @@
-"""What sets two results apart beside the model: what makes a comparison invalid, and what is only shown."""
+"""What sets two results apart beside the model: what makes a comparison invalid, and what is only shown.
+
+The one place that says so: gates and comparisons ask for the `differences` of a pair, leaderboards sort whole
+columns by the same `TRAITS`. What one of two results does not say is not held against it. Results that mteb
+published say no more than a revision of the data set: repositories have moved and been converted without
+their rows changing, most tasks have been published under two or three revisions, and mteb's leaderboard
+merges them; so a revision alone is shown, and bars nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.streams import AFTER, RNG, STATE
 from harness.types import Result
 
 _PLAIN = ("device", "backend")
+# What a variant of one model may ask for. A gate refuses such a difference; a table of models that are named
+# with their variants is there to show what it does.
+OF_THE_RUN = ("dtype", "max_length", "prompts", "first_stage")
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,42 @@ class Difference:
     invalid: bool
 
 
+@dataclass(frozen=True)
+class Trait:
+    """Something that must be equal within a column.
+
+    Attributes:
+        words: what a line calls it.
+        of: its value; None where the result does not say.
+        shown: its value as a person knows it.
+        wide: whether all entries of a task must agree in it, not only those of one split and subset.
+    """
+
+    words: str
+    of: Callable[[Result], str | None]
+    shown: Callable[[Result], str]
+    wide: bool
+
+
+def _settings(result: Result) -> str | None:
+    settings = result.provenance.get("settings")
+    if settings is None:
+        return None
+    # What was drawn before an entry differs between entries of one task; a table checks it by itself.
+    return json.dumps({k: v for k, v in settings.items() if k not in (RNG, AFTER, STATE)}, sort_keys=True)
+
+
+def _ours(result: Result) -> bool:
+    """Whether it names the scorer and the data that it is of: results of mteb's do neither."""
+    return bool(result.data_fingerprint)
+
+
+DATA = Trait("data", lambda r: r.data_fingerprint or None, lambda r: r.data_revision, False)
+SCORER = Trait("scorer", lambda r: r.scorer if _ours(r) else None, lambda r: r.scorer, True)
+SETTINGS = Trait("settings", lambda r: _settings(r) if _ours(r) else None, lambda r: _settings(r) or "", True)
+TRAITS = (DATA, SCORER, SETTINGS)
+
+
 def differences(old: Result, new: Result) -> list[Difference]:
     """Everything but the model that could make two numbers differ.
 
@@ -40,14 +88,18 @@ def differences(old: Result, new: Result) -> list[Difference]:
             text = words or f"{what.replace('_', ' ')}: {_short(one)} and {_short(other)}"
             found.append(Difference(what, text, invalid))
 
-    say("protocol", old.protocol, new.protocol)
-    if old.data_fingerprint and new.data_fingerprint:
-        words = f"the data differ (fingerprints {old.data_fingerprint[:12]} and {new.data_fingerprint[:12]})"
-        say("data", old.data_fingerprint, new.data_fingerprint, words=words)
-    else:
-        say("data", _revision(old), _revision(new))
-    if "mteb" not in (old.scorer, new.scorer):  # results of mteb do not name a scorer of ours
-        say("scorer", old.scorer, new.scorer)
+    for what in ("protocol", "task", "split", "subset"):
+        say(what, getattr(old, what), getattr(new, what))
+    fingerprints = DATA.of(old), DATA.of(new)
+    words = (
+        f"the data differ (fingerprints {(fingerprints[0] or '')[:12]} and {(fingerprints[1] or '')[:12]})"
+    )
+    say("data", *fingerprints, words=words)
+    if None in fingerprints:
+        words = f"revision of the data: {_revision(old)} and {_revision(new)} (the rows may be the same)"
+        say("data", _revision(old), _revision(new), invalid=False, words=words)
+    say("scorer", SCORER.of(old), SCORER.of(new))
+    if _ours(old) and _ours(new):  # what mteb's files call the main metric is told from its value alone
         say("main", old.main_metric, new.main_metric)
     say("settings", before.get("settings"), after.get("settings"), words="the scorer's settings differ")
     say("dtype", before.get("dtype"), after.get("dtype"))
@@ -70,6 +122,11 @@ def differences(old: Result, new: Result) -> list[Difference]:
     if moved:
         found.append(Difference("libraries", "libraries: " + ", ".join(moved), invalid=False))
     return found
+
+
+def barring(found: Sequence[Difference]) -> list[Difference]:
+    """Those that keep two results out of one table, even where both are named with their variants."""
+    return [one for one in found if one.invalid and one.what not in OF_THE_RUN]
 
 
 def _revision(result: Result) -> str | None:

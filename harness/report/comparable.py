@@ -1,75 +1,19 @@
 """Which results may stand in one column: the same task, scored the same way on the same data.
 
-Ours say by what they were scored and on what, and are compared by that. Results that mteb published say no
-more than a revision of the data set: repositories have moved and been converted without their rows changing,
-most tasks have been published under two or three revisions, and mteb's leaderboard merges them. So do we,
-and count them.
+What that takes is said by `harness.report.apart`, for a pair of results as for a column. Results that mteb
+published on several revisions of a data set are merged, as mteb's leaderboard does, and counted.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
-from harness.streams import AFTER, RNG, STATE
+from harness.report.apart import TRAITS, Trait
 from harness.types import Result
 
 UNKNOWN = ("", "none", "null", "main", "no_revision_available", "external")
 NAMED = 4  # models or tasks that a line names
-
-
-@dataclass(frozen=True)
-class Trait:
-    """Something that must be equal within a column.
-
-    Attributes:
-        words: what a line calls it.
-        of: its value; None where the result does not say.
-        shown: its value as a person knows it.
-        wide: whether all entries of a task must agree in it, not only those of one split and subset.
-    """
-
-    words: str
-    of: Callable[[Result], str | None]
-    shown: Callable[[Result], str]
-    wide: bool
-
-
-def _settings(result: Result) -> str | None:
-    settings = result.provenance.get("settings")
-    if settings is None:
-        return None
-    # What was drawn before an entry differs between entries of one task; a table checks it by itself.
-    return json.dumps({k: v for k, v in settings.items() if k not in (RNG, AFTER, STATE)}, sort_keys=True)
-
-
-TRAITS = (
-    Trait("data", lambda r: r.data_fingerprint or None, lambda r: r.data_revision, False),
-    Trait("scorer", lambda r: r.scorer if r.data_fingerprint else None, lambda r: r.scorer, True),
-    Trait(
-        "settings", lambda r: _settings(r) if r.data_fingerprint else None, lambda r: _settings(r) or "", True
-    ),
-)
-
-
-def differences(a: Result, b: Result) -> list[str]:
-    """Why two results must not be compared, a line each; empty where they may be.
-
-    What one of the two does not say is not held against it.
-    """
-    same = ("protocol", "task", "split", "subset")
-    lines = [
-        f"{word} {getattr(a, word)} against {getattr(b, word)}"
-        for word in same
-        if getattr(a, word) != getattr(b, word)
-    ]
-    for trait in TRAITS:
-        mine, other = trait.of(a), trait.of(b)
-        if None not in (mine, other) and mine != other:
-            lines.append(f"{trait.words} {_told(trait, a, b)} against {_told(trait, b, a)}")
-    return lines
 
 
 def alike(results: Sequence[Result], own: Mapping[str, Sequence[str]]) -> tuple[list[Result], list[str]]:

@@ -14,9 +14,10 @@ from typing import Literal
 
 from harness.errors import DataError, StoreError, nearest
 from harness.report.apart import Difference, differences
-from harness.report.paired import Paired, paired, pooled
+from harness.report.paired import pooled
 from harness.report.rules import Gates, Rule
 from harness.report.sides import Side
+from harness.report.tested import common_metric, tested
 from harness.report.values import lower_is_better, scale
 from harness.report.verdict import Check, judged, whole
 from harness.suite import Suite
@@ -163,53 +164,15 @@ def _sentence(name: str, difference: Difference) -> str:
 def _task_check(
     task: Task, pairs: Sequence[tuple[Result, Result]], old: Side, new: Side, rule: Rule, seed: int
 ) -> Check:
-    metric = _metric(task, pairs)
+    metric = common_metric(task, pairs)
     points = scale(metric)
     values = [[points * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
     before, after = (sum(side) / len(side) for side in values)
     better = -1 if lower_is_better(metric) else 1
-    entries = _entries(task, pairs, old, new, metric, seed)
+    entries = tested(task, pairs, old, new, metric, seed)
     return Check(
         "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries
     )
-
-
-def _entries(
-    task: Task, pairs: Sequence[tuple[Result, Result]], old: Side, new: Side, metric: str, seed: int
-) -> dict[tuple[str, str], Paired] | None:
-    """The paired difference of every entry; None where one has no per-example values."""
-    if task.kind == "aggregate":
-        return _of_members(task, old, new, seed)
-    found = {}
-    for before, after in pairs:
-        tables = old.samples(before), new.samples(after)
-        if tables[0] is None or tables[1] is None:
-            return None
-        found[before.split, before.subset] = paired(before, after, (tables[0], tables[1]), metric, seed=seed)
-    return found
-
-
-def _of_members(task: Task, old: Side, new: Side, seed: int) -> dict[tuple[str, str], Paired] | None:
-    means = []
-    for member in task.members:
-        if _lacking(old, member) or _lacking(new, member):
-            return None
-        pairs = [(old.results[member.name, *e], new.results[member.name, *e]) for e in member.entries]
-        parts = _entries(member, pairs, old, new, _metric(member, pairs), seed)
-        if parts is None:
-            return None
-        means.append(pooled(list(parts.values())))
-    return {task.entries[0]: pooled(means)}
-
-
-def _metric(task: Task, pairs: Sequence[tuple[Result, Result]]) -> str:
-    """The metric that the suite shows, where both sides have it; else the main one of both."""
-    if all(task.shown in r.exact for pair in pairs for r in pair):
-        return task.shown
-    mains = {r.main_metric for pair in pairs for r in pair}
-    if len(mains) > 1:
-        raise DataError(f"{task.name}: the two sides have no metric in common ({', '.join(sorted(mains))})")
-    return mains.pop()
 
 
 def _means(found: Mapping[str, tuple[Task, Check]], suite: Suite, rules: Gates) -> list[Check]:

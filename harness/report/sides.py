@@ -52,16 +52,15 @@ def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Sid
         UnknownNameError: no results of that model.
         StoreError: no results of that revision or variant, or several revisions and none is named.
     """
-    every = [r for r in store.results() if r.protocol == protocol]
     reference = parse_reference(text)
     row = catalog.find(reference.name)
     names = {reference.name, row.title if row else "", f"local/{Path(reference.name).name}"}
-    own = [r for r in every if r.model in names]
+    own = [r for r in store.results(models=names) if r.protocol == protocol]
     if not own:
         hint = (
             f"no results of it under protocol {protocol} in {store.root}\nmake them with: harness eval {text}"
         )
-        raise UnknownNameError("model", reference.name, sorted({r.model for r in every}), hint)
+        raise UnknownNameError("model", reference.name, store.models(), hint)
     revision = _revision(own, reference.revision, text, store)
     own = [r for r in own if r.revision == revision]
     return Side(

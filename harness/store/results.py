@@ -110,9 +110,11 @@ class Store:
                 return result
         return None
 
-    def results(self, tasks: Container[str] | None = None) -> Iterator[Result]:
-        """Every result under the root in the order of its paths; `tasks` limits which files are read."""
-        for path, place in self._files():
+    def results(
+        self, tasks: Container[str] | None = None, models: Container[str] | None = None
+    ) -> Iterator[Result]:
+        """Every result under the root in the order of its paths; names limit which files are read."""
+        for path, place in self._files(models):
             task = path.name.removesuffix(".json")
             if path.name.endswith(FAILED) or (tasks is not None and task not in tasks):
                 continue
@@ -159,6 +161,10 @@ class Store:
             write_atomic(failed, encode({"schema": SCHEMA, "failures": failures}))
         return failed
 
+    def models(self) -> list[str]:
+        """The models that have a folder here, sorted."""
+        return sorted({place_of([home.parent.name, home.name]).model for home in self._revisions()})
+
     def failures(self) -> list[Failure]:
         """Every recorded failure, in the order of the paths."""
         return [
@@ -203,8 +209,10 @@ class Store:
             raise StoreError(f"{self.root} is a file, not a folder of results")
         return [revision for model in folders(self.root) for revision in folders(model)]
 
-    def _files(self) -> Iterator[tuple[Path, Place]]:
+    def _files(self, models: Container[str] | None = None) -> Iterator[tuple[Path, Place]]:
         for revision in self._revisions():
+            if models is not None and place_of([revision.parent.name, revision.name]).model not in models:
+                continue
             for home in (revision, *folders(revision)):
                 place = place_of(list(home.relative_to(self.root).parts))
                 for path in sorted(home.glob("*.json")):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.report.aggregate import Table, aggregate
-from harness.report.comparable import alike, differences
+from harness.report.apart import barring, differences
+from harness.report.comparable import alike
 from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_task
@@ -143,20 +144,41 @@ def test_a_task_may_have_a_protocol_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"protocol": "jmteb"}, "protocol mteb against jmteb"),
-        ({"task": "T.v2"}, "task T against T.v2"),
-        ({"split": "dev"}, "split test against dev"),
-        ({"subset": "ja"}, "subset default against ja"),
-        ({"scorer": "trec@2"}, "scorer trec@1 against trec@2"),
-        ({"data_fingerprint": "g", "data_revision": "old"}, "data abc against old"),
-        ({"provenance": {"settings": {"k": 2}}}, 'settings {"k": 1} against {"k": 2}'),
+        ({"protocol": "jmteb"}, "protocol: mteb and jmteb"),
+        ({"task": "T.v2"}, "task: T and T.v2"),
+        ({"split": "dev"}, "split: test and dev"),
+        ({"subset": "ja"}, "subset: default and ja"),
+        ({"scorer": "trec@2"}, "scorer: trec@1 and trec@2"),
+        ({"main_metric": "map_at_10"}, "main: ndcg_at_10 and map_at_10"),
+        ({"data_fingerprint": "g", "data_revision": "old"}, "the data differ (fingerprints f and g)"),
+        ({"provenance": {"settings": {"k": 2}}}, "the scorer's settings differ"),
     ],
 )
 def test_two_results_say_why_they_cannot_be_compared(change: dict[str, Any], words: str) -> None:
     one = result(A, "T", 0.5, provenance={"settings": {"k": 1}})
     assert differences(one, replace(one, model=B)) == []
-    assert differences(one, replace(one, model=B, **change)) == [words]
+    assert [d.text for d in barring(differences(one, replace(one, model=B, **change)))] == [words]
     assert differences(one, replace(one, data_fingerprint="", scorer="mteb", provenance=SOURCE)) == []
+
+
+def test_another_revision_of_published_data_is_shown_and_bars_nothing() -> None:
+    one = result(A, "T", 0.5, data_fingerprint="", scorer="mteb", provenance=SOURCE)
+    (found,) = differences(one, replace(one, model=B, data_revision="elsewhere"))
+    assert (found.what, found.invalid) == ("data", False)
+    assert "abc and elsewhere" in found.text
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("dtype", ("float32", "bfloat16")), ("max_length", (512, 256)), ("prompts", ({"q": "a"}, {"q": ""}))],
+)
+def test_what_a_variant_asks_for_fails_a_gate_but_stands_in_a_table(
+    key: str, values: tuple[Any, Any]
+) -> None:
+    one, other = (result(A, "T", 0.5, provenance={key: value}) for value in values)
+    (found,) = differences(one, other)
+    assert (found.what, found.invalid) == (key, True)
+    assert barring([found]) == []
 
 
 def test_order_and_content_of_what_stays_are_untouched() -> None:

@@ -1,0 +1,64 @@
+"""A comparison as one HTML file: nothing is loaded from anywhere, no script, readable on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.report import compare_report as words
+from harness.report.compare import Comparison, Match
+from harness.report.drawing import to_svg
+from harness.report.plot_rows import Pair, dumbbell
+
+
+def to_html(found: Comparison) -> str:
+    """The page: models, what differs, wins and losses, a dumbbell plot and the table of every pair."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    several = len(found.models) > 2
+    text = environment.get_template("compare.html.j2").render(
+        title=found.title,
+        models=[{"letter": words.letter(i), "name": name} for i, name in enumerate(found.models)],
+        absent=found.absent,
+        scores=words.score_rows(found) if several else [],
+        matrix=words.matrix(found) if several else [],
+        matches=[_match(found, match) for match in found.matches],
+        legend=words.LEGEND.format(level=found.level),
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # a file name may hold what no text may
+
+
+def _match(found: Comparison, match: Match) -> dict[str, Any]:
+    apart, barred = words.notes(match)
+    return {
+        "first": words.letter(match.first),
+        "second": words.letter(match.second),
+        "headline": words.headline(found, match),
+        "apart": apart,
+        "barred": barred,
+        "counts": words.counts(found, match) if match.duels else [],
+        "header": words.header(match),
+        "rows": words.rows(match),
+        "plots": [_plot(found, match, lower) for lower in (False, True)],
+    }
+
+
+def _plot(found: Comparison, match: Match, lower: bool) -> Any:
+    """The scores joined task by task; those of which less is better stand in a plot of their own."""
+    from markupsafe import Markup
+
+    duels = [duel for duel in match.duels if (duel.better < 0) == lower]
+    if not duels:
+        return ""
+    names = [f"{words.letter(i)}: {found.models[i]}" for i in (match.first, match.second)]
+    rows: Sequence[Pair] = [Pair(duel.task, duel.first, duel.second) for duel in duels]
+    metrics = {duel.metric for duel in duels}
+    what = metrics.pop() if len(metrics) == 1 else "score"
+    label = f"{what}, points; {'lower' if lower else 'higher'} is better"
+    title = f"{words.letter(match.first)} and {words.letter(match.second)}, task by task"
+    drawn = dumbbell(title, rows, (names[0], names[1]), x_label=label)
+    return Markup(to_svg(drawn))  # noqa: S704 - it escapes all text itself

@@ -1,0 +1,241 @@
+"""Our scores beside published ones: equal, close, different, and the causes that something speaks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.definition import TaskDefinition
+from harness.errors import DataError
+from harness.models.catalog import load_catalog
+from harness.report.causes import Case, causes
+from harness.report.published import Figure, card_figures, expected_figures, stored_figures
+from harness.report.sides import Side
+from harness.report.verify import exit_code, verify
+from harness.store import Store
+from harness.suite import load_definition, load_suite
+from harness.types import Result
+from tests.cli.test_cli import Answer, inside  # noqa: F401 - a fixture
+from tests.report.make import result
+
+CARD = """---
+license: mit
+model-index:
+- name: a
+  results:
+  - task: {type: STS}
+    dataset: {type: C-MTEB/AFQMC, name: MTEB AFQMC, config: default, split: validation, revision: None}
+    metrics:
+    - {type: cos_sim_pearson, value: 48.5}
+    - {type: cos_sim_spearman, value: 50.59}
+  - task: {type: Reranking}
+    dataset: {type: C-MTEB/Mmarco-reranking, name: MTEB MMarcoReranking, split: dev}
+    metrics: [{type: map, value: 31.544}]
+---
+# A
+"""
+A = "org/a"
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(CARD, encoding="utf-8")
+    return path
+
+
+def sts(score: float, **changes: Any) -> Result:
+    main = "cosine_spearman"
+    fields = {"main": main, "kind": "sts", "scorer": "correlation@1", "split": "validation", **changes}
+    return result(A, "AFQMC", score, **fields)
+
+
+def side(*results: Result) -> Side:
+    return Side(A, {(r.task, r.split, r.subset): r for r in results}, lambda r: None)
+
+
+def figure(value: float, digits: int = 2, **changes: Any) -> Figure:
+    fields: dict[str, Any] = {
+        "task": "AFQMC", "split": "validation", "subset": "default", "metric": "cosine_spearman",
+        "spelled": "cosine_spearman", "source": "a card",
+    }  # fmt: skip
+    return Figure(value=value, digits=digits, **{**fields, **changes})
+
+
+def test_a_card_gives_every_figure_by_todays_names(card: Path) -> None:
+    found = card_figures(card, "mteb")
+    assert [(f.task, f.split, f.subset, f.metric, f.value, f.digits) for f in found] == [
+        ("AFQMC", "validation", "default", "cosine_pearson", 48.5, 1),
+        ("AFQMC", "validation", "default", "cosine_spearman", 50.59, 3),  # a zero may have gone
+        ("MMarcoReranking", "dev", "default", "map_at_1000", 31.544, 3),
+    ]
+    assert found[0].revision == ""
+    card.write_text(CARD.replace("48.5", "0.485").replace("50.59", "0.5059").replace("31.544", "0.31544"))
+    assert [f.value for f in card_figures(card, "mteb")] == pytest.approx([48.5, 50.59, 31.544])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("# no front", "no model-index"),
+        ("---\na: [\n---\n", "no YAML"),
+        ("---\nmodel-index: 3\n---\n", "no model-index"),
+    ],
+)
+def test_a_card_without_figures_is_refused_by_name(card: Path, text: str, why: str) -> None:
+    card.write_text(text)
+    with pytest.raises(DataError, match=why) as refused:
+        card_figures(card, "mteb")
+    assert str(card) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("ours", "digits", "verdict"),
+    [
+        (0.505949, 2, "equal"), (0.505851, 2, "equal"), (0.50597, 2, "close"), (0.505949, 4, "close"),
+        (0.50689, 2, "close"), (0.5070, 2, "different"), (0.5047, 2, "different"),
+    ],
+)  # fmt: skip
+def test_equal_is_to_the_digits_that_were_published(ours: float, digits: int, verdict: str) -> None:
+    (found,) = verify(side(sts(ours)), [figure(50.59, digits)], None, model=A)
+    assert found.verdict == verdict
+    assert bool(found.hints) == (verdict == "different")
+    assert exit_code([found]) == (verdict == "different")
+
+
+def test_a_task_may_state_its_own_tolerance_and_what_is_expected() -> None:
+    text = {"name": "SmokeSTS", "source": {"folder": "smoke"}, "expect": {A: 0.7}, "tolerance": 3}
+    task = load_definition(TaskDefinition.model_validate(text), "mteb")
+    figures = expected_figures([task], ["ORG/A", "a"], "toy")
+    assert [(f.value, f.digits, f.metric) for f in figures] == [(pytest.approx(70), 0, "cosine_spearman")]
+    for score, verdict in ((0.729, "close"), (0.731, "different")):
+        one = replace(sts(score), task="SmokeSTS", split="test")
+        (found,) = verify(side(one), figures, [task], model=A)
+        assert found.verdict == verdict
+    assert expected_figures([task], ["b"], "toy") == []
+
+
+def test_the_main_metric_counts_under_any_spelling_and_what_is_not_scored_is_named(card: Path) -> None:
+    ours = sts(0.5059, metrics={"cosine_spearman": 0.5059, "cosine_pearson": 0.1},
+               exact={"cosine_spearman": 0.5059, "cosine_pearson": 0.1})  # fmt: skip
+    found = verify(side(ours), card_figures(card, "mteb"), None, model=A)
+    assert [(f.figure.spelled, f.verdict) for f in found] == [
+        ("cos_sim_spearman", "equal"),
+        ("map", "absent"),
+    ]
+    elsewhere = verify(side(replace(ours, split="test")), card_figures(card, "mteb"), None, model=A)
+    assert elsewhere[0].hints == ("ours is of test/default",)
+    assert exit_code(elsewhere) == 2
+
+
+def test_published_trees_are_figures_too() -> None:
+    public = sts(
+        0.505912, scorer="mteb", data_fingerprint="", data_revision="r2", provenance={"source": "mteb"}
+    )
+    (told,) = stored_figures(side(public), "a folder")
+    assert (told.value, told.digits, told.revision) == (pytest.approx(50.5912), 4, "r2")
+
+
+def why(ours: Result, told: Figure, *others: Result, model: str = A) -> list[str]:
+    row = load_catalog(None).find(model)
+    return causes(Case(told, [ours], 100 * ours.main_score, 0.01, others, row, model))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "words"),
+    [
+        ({"provenance": {"prompt_policy": "none"}}, {}, "run with --prompts card"),
+        ({"provenance": {"prompt_policy": "card", "prompts": {"a": "query: "}}}, {}, "'query: '"),
+        ({"provenance": {"prompts": {"a": ""}}}, {}, "the catalog has no row"),
+        ({"variant": ("len128",), "provenance": {"max_length": 128}}, {}, "run without --max-length"),
+        ({"kind": "retrieval", "provenance": {"max_length": 8192}}, {}, "try --max-length 512"),
+        ({"provenance": {"dtype": "bfloat16"}}, {}, "run with --dtype float32"),
+        ({"metrics": {"cosine_spearman": 0.4, "pearson": 0.5059}}, {}, "metric: our pearson"),
+        ({}, {"value": 0.4}, "scale: "),
+        ({"scorer": "bootstrap_kmeans@1", "provenance": {"settings": {}}}, {}, "rng: sequence"),
+        ({"data_revision": "abc"}, {"revision": "def"}, "published on revision def"),
+        ({"data_revision": "local:123456789abc"}, {}, "ours come from a folder"),
+        ({"kind": "pair_classification"}, {"spelled": "cos_sim_ap"}, "--protocol cmteb-v1"),
+        ({"protocol": "jmteb"}, {}, "protocol: ours is jmteb"),
+        ({"kind": "reranking", "model": "x-reranker", "provenance": {"pooling": "mean"}}, {}, "reranker as"),
+    ],
+)  # fmt: skip
+def test_a_cause_is_named_where_the_provenance_speaks_for_it(
+    changes: dict[str, Any], told: dict[str, Any], words: str
+) -> None:
+    plain = why(sts(0.4), figure(50.59))
+    assert len(plain) == 1
+    assert "nothing that was recorded" in plain[0]
+    found = why(replace(sts(0.4), **changes), replace(figure(50.59), **told))
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
+def test_causes_come_in_their_order_and_splits_are_looked_up() -> None:
+    provenance = {"prompt_policy": "none", "dtype": "float16"}
+    other = sts(0.5059, split="test")
+    found = why(sts(0.4, provenance=provenance), figure(50.59), other)
+    assert [hint.partition(":")[0] for hint in found] == ["prompts", "dtype", "split"]
+    assert "test/default is the published one" in found[2]
+    mean = why(sts(0.4), figure(45.0), sts(0.5, split="test"))
+    assert "flat mean" in mean[0]
+
+
+def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) -> None:  # noqa: F811
+    store = Store(tmp_path / "own")
+    store.put(sts(0.5059))
+    there = ("--results", str(store.root), "--card", str(card))
+    good = inside("verify", A, *there)
+    assert good.code == 0, good.err
+    assert "equal" in good.out
+    assert "published, not scored here: MMarcoReranking" in good.err
+    store.put(sts(0.4, provenance={"dtype": "float16"}))
+    bad = inside("verify", A, *there)
+    assert bad.code == 1
+    assert "  - dtype: ours were made in float16; run with --dtype float32" in bad.err
+    found = json.loads(inside("verify", A, *there, "--json").out)
+    assert found["counts"] == {"equal": 0, "close": 0, "different": 1, "absent": 1}
+    assert found["scores"][0]["difference"] == pytest.approx(40 - 50.59)
+    tree = inside("verify", A, "--results", str(store.root), "--published", str(store.root))
+    assert tree.code == 0, tree.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("org/b", "--card", "CARD"), "harness eval org/b"),
+        ((A, "--suite", "smoke", "--card", "CARD"), "make them with: harness eval org/a --suite smoke"),
+        ((A,), "states no published scores"),
+        ((A, "--against", "card", "--offline"), "--card README.md"),
+        ((A, "--against", "published"), "--published DIR"),
+        ((A, "--against", "published", "--card", "CARD"), "does not go with"),
+        ((A, "--published", "nowhere"), "no such folder"),
+        ((A, "--model-only", "--card", "CARD"), "leave out"),
+        ((A, "--dtype", "float16"), "go with --model-only"),
+    ],
+)
+def test_what_cannot_be_answered_says_what_to_do(
+    arguments: tuple[str, ...],
+    words: str,
+    card: Path,
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+) -> None:
+    store = Store(tmp_path / "own")
+    store.put(sts(0.5059))
+    named = [str(card) if part == "CARD" else part for part in arguments]
+    answer = inside("verify", *named, "--results", str(store.root))
+    assert answer.code == 2
+    assert words in answer.err
+
+
+def test_the_suites_of_the_project_state_figures_that_are_read() -> None:
+    tasks = load_suite("cmteb").tasks
+    figures = expected_figures(tasks, ["jinaai/jina-embeddings-v2-base-zh"], "cmteb")
+    assert len(figures) == 35
+    assert sum(f.value for f in figures) / 35 == pytest.approx(63.79, abs=0.01)
