@@ -220,6 +220,15 @@ def test_the_front_is_that_of_size_and_score(visit: Visit, page_file: Path, boar
     assert page.locator("#point").inner_text() != first
 
 
+def test_a_board_without_sizes_says_so(visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "bare.html"
+    path.write_text(leaderboard(RESULTS[:TASKS], TABLE).to_html(), encoding="utf-8")
+    page = visit(path, "view=plot")
+    assert page.locator("#plot").inner_text() == "No size of any model is known."
+    page.get_by_role("link", name="Types").click()
+    assert page.locator("#bars rect").count() == len(TYPES)
+
+
 def test_a_task_has_its_intervals(visit: Visit, page_file: Path, board: Leaderboard) -> None:
     page = visit(page_file, "view=task")
     task = TABLE.tasks[0].name
