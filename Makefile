@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MODELS := all-MiniLM-L6-v2 bm25 char-ngram
 
-.PHONY: setup eval test check leaderboard references gate card bench bench-gpu clean
+.PHONY: setup eval test test-browser check leaderboard references gate card bench bench-gpu clean
 .DEFAULT_GOAL := eval
 
 setup: $(STAMP)
@@ -28,6 +28,14 @@ endif
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+# The leaderboard's page in a real browser: needs Debian's package chromium, or one named in CHROMIUM.
+test-browser: .venv/.browser
+	$(BIN)/python -m pytest -q tests/browser $(ARGS)
+
+.venv/.browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@touch $@
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ class Format(StrEnum):
     """How a leaderboard is written."""
 
     md = "md"
+    html = "html"
     csv = "csv"
     json = "json"
 
@@ -38,6 +39,7 @@ def leaderboard(
     """Rank the stored results of a suite: per task, per type and as means."""
     from harness.errors import StoreError
     from harness.report import leaderboard as build
+    from harness.report.intervals import intervals
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -51,7 +53,9 @@ def leaderboard(
             f"no results of {suite} in {places}\n"
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
-    text = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}[format]()
+    formats = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}
+    formats[Format.html] = lambda: board.to_html(intervals(board, stores, common.say))
+    text = formats[format]()
     if output is None:
         common.answer(text)
     else:

@@ -21,7 +21,7 @@ def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
     """Rank every model of one or more stores on a suite.
 
     Returns:
-        A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_csv()`, `.to_json()`.
+        A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_html()`, `.to_csv()`, `.to_json()`.
     """
     stores = [store] if isinstance(store, Store) else list(store)
     names = {task.name for task in suite.tasks}

@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.report.aggregate import Row, SuiteTable, Table, aggregate
@@ -17,6 +17,8 @@ from harness.types import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.report.page import Intervals
 
 MEAN_TASKS, MEAN_TYPES = "Mean (Task)", "Mean (TaskType)"
 FACTS = {  # of model_meta.json, shown where at least one model has them
@@ -45,6 +47,7 @@ class Leaderboard:
         lower: those of them in which the lowest is the best.
         labels: the name of each row as shown, Markdown already.
         notes: footnotes, plain text, a line each.
+        models: model name to what is known of it beyond the frame's facts (languages, kind).
     """
 
     suite: SuiteTable
@@ -53,6 +56,7 @@ class Leaderboard:
     lower: frozenset[str]
     labels: tuple[str, ...]
     notes: tuple[str, ...]
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
         """Title, table, footnotes; in each column the best is bold, the second underlined, and ties share."""
@@ -91,6 +95,12 @@ class Leaderboard:
             "notes": list(self.notes),
         }
         return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+    def to_html(self, intervals: Intervals | None = None) -> str:
+        """One self-contained page (`harness.report.page`); `intervals` of the scores where they are known."""
+        from harness.report.page import to_html
+
+        return to_html(self, intervals)
 
 
 def leaderboard(
@@ -131,7 +141,9 @@ def leaderboard(
     frame = pd.DataFrame(columns)[order]
     if suite.lower_is_better:
         lower |= {*_means(suite), *suite.types}
-    return Leaderboard(suite, frame, scores, frozenset(lower), _labels(found.rows), _notes(found, failures))
+    return Leaderboard(
+        suite, frame, scores, frozenset(lower), _labels(found.rows), _notes(found, failures), models or {}
+    )
 
 
 def _means(suite: SuiteTable) -> tuple[str, str]:
