@@ -116,7 +116,7 @@ def gate(
 def _misnamed(rules: Gates, suite: Suite) -> Iterator[str]:
     """Suites of the rules that are neither this one nor any that ships: perhaps a slip of the pen."""
     from harness.errors import nearest
-    from harness.suite import MTEB, suite_names
+    from harness.suite_file import MTEB, suite_names
 
     known = [suite.name, *suite_names()]
     for name in rules.suites:

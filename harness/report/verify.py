@@ -11,13 +11,14 @@ from harness.report import names
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, value_of
 from harness.report.sides import Side
-from harness.report.verdict import EXACT
 from harness.task import Task
 from harness.types import Result
 
 CLOSE = 0.1  # points
 Verdict = Literal["equal", "close", "different", "absent"]
 HEADER = ("task", "metric", "published", "ours", "difference", "answer")
+
+_NOISE = 1e-4  # points that float noise of another machine may move an equal score by
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _judged(
     row: Row | None,
 ) -> Verified:
     apart = abs(ours - figure.value)
-    same = 0.5 * 10.0**-figure.digits + 100 * EXACT  # half of the last digit, and float noise
+    same = 0.5 * 10.0**-figure.digits + _NOISE  # half of the last digit, and float noise
     if apart <= same:
         return Verified(figure, ours, "equal", close)
     if apart <= close:
