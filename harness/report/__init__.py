@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 # imported here and not below: importing a submodule later would put the module in the function's place
-from harness.report.aggregate import SuiteTable, SuiteTask
+from harness.paths import cache_folder
+from harness.report.aggregate import SuiteTable, SuiteTask, Table
 from harness.report.leaderboard import Leaderboard
 from harness.report.leaderboard import leaderboard as build
 from harness.store import Store
+from harness.store.snapshot import snapshot
 
 if TYPE_CHECKING:
     from harness.suite import Suite
+    from harness.task import Task
 
 
-def leaderboard(store: Store | Sequence[Store], suite: Suite) -> Leaderboard:
+def leaderboard(
+    store: Store | Sequence[Store],
+    suite: Suite,
+    *,
+    merge_revisions: bool = False,
+    any_split: bool = False,
+    cache: str | Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Leaderboard:
     """Rank every model of one or more stores on a suite.
 
+    The stores are read through an index in the cache folder (`harness.store.index`), nothing in them is
+    changed, and what cannot be read in them is added to their `problems`.
+
+    Args:
+        merge_revisions: let a model's revisions complete each other.
+        any_split: where a task lacks a required entry, take another split that has its subsets.
+        cache: the cache folder.
+        say: is told of each comparison for the rank bands that takes time.
+
     Returns:
-        A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_csv()`, `.to_json()`.
+        A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_csv()`, `.to_json()`, `.to_latex()`.
     """
     stores = [store] if isinstance(store, Store) else list(store)
-    names = {task.name for task in suite.tasks}
+    home = cache_folder(cache)
+    table = suite_table(suite)
+    wanted = {task.name: {subset for _, subset in task.entries} for task in table.tasks}
+    found = [snapshot(each.root, wanted, home) for each in stores]
+    for each, own in zip(stores, found, strict=True):
+        known = set(each.problems)
+        each.problems += [line for line in own.problems if line not in known]
+
+    def banded(table: Table) -> tuple[Sequence[str | None], Sequence[str]]:
+        if not any(result.samples_sha256 for row in table.rows for result in row.results.values()):
+            return [None] * len(table.rows), ()
+        from harness.report.bands import bands
+
+        return bands(table, [Store(each.root, repair=False) for each in stores], home, say)
+
     return build(
-        [result for each in stores for result in each.results(tasks=names)],
-        suite_table(suite),
-        models={model: meta for each in reversed(stores) for model, meta in each.model_metas().items()},
-        failures=[failure for each in stores for failure in each.failures()],
+        [result for own in found for result in own.results],
+        table,
+        models={model: meta for own in reversed(found) for model, meta in own.models.items()},
+        failures=[failure for own in found for failure in own.failures],
+        merge_revisions=merge_revisions,
+        any_split=any_split,
+        banded=banded,
     )
 
 
@@ -36,21 +74,23 @@ def suite_table(suite: Suite) -> SuiteTable:
     return SuiteTable(
         name=suite.name,
         title=suite.title,
-        tasks=tuple(
-            SuiteTask(
-                t.name,
-                t.kind,
-                t.column,
-                t.entries,
-                t.shown,
-                t.also,
-                revision=t.revision,
-                scorer=f"{t.scorer.name}@{t.scorer.version}",
-                protocol=t.protocol,
-            )
-            for t in suite.tasks
-        ),
+        tasks=tuple(_suite_task(task) for task in suite.tasks),
         columns=tuple(suite.aggregate.columns),
         average=suite.aggregate.average,
         protocol=suite.tasks[0].protocol if suite.tasks else "mteb",
+    )
+
+
+def _suite_task(task: Task) -> SuiteTask:
+    return SuiteTask(
+        task.name,
+        task.kind,
+        task.column,
+        task.entries,
+        task.shown,
+        task.also,
+        revision=task.revision,
+        scorer=f"{task.scorer.name}@{task.scorer.version}",
+        protocol=task.protocol,
+        members=tuple(_suite_task(member) for member in task.members),
     )

@@ -13,6 +13,11 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*\[\]|~])|(?<!\w)_|_(?!\w)", lambda match: "\\" + match.group(0), flat)
 
 
+def plain(escaped: str) -> str:
+    """The text that `escape` made harmless, its white space as `escape` left it."""
+    return html.unescape(re.sub(r"\\([\\`*\[\]|~_])", r"\1", escaped))
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
     """A pipe table; cells are Markdown already. Columns are right-aligned but for the indices in `left`."""
     rule = [":--" if i in left else "--:" for i in range(len(header))]

@@ -100,7 +100,7 @@ def test_marks_and_footnotes() -> None:
     assert ("- " + notes).splitlines() == [
         "- § Published by mteb, not computed here.",
         "- † Put together from several revisions of the model.",
-        "- ‡ Some tasks were scored on another split than the suite's.",
+        "- ‡ Partial: some tasks were scored on another split than the suite's.",
         "- 1 without every result of the suite (see Coverage): no mean and no rank.",
         "- Results: 1 of protocol jmteb, not mteb: left out.",
         "- Failed: org/c+bf16 on T1 (test/default): out of memory",
