@@ -16,12 +16,12 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,23 +30,16 @@ import pyarrow.parquet as pq
 from harness.errors import StoreError
 from harness.paths import cache_folder
 from harness.store.scan import numbers, plain, scanned, strings
+from harness.store.tree import Files, listed
 
 VERSION = "1"  # of what is held: raise it when a file's rows change
 FILES, ENTRIES = "files.parquet", "entries-{}.parquet"
 LOCK_SECONDS = 600.0
 AT_ONCE = 4000  # files that are worth a process of their own
-GROUP = 1 << 15  # rows read together
+GROUP = 1 << 13  # rows read together
 FRESH = 2_000_000_000  # ns; what changed so lately may change again within one tick of the clock
 
 _DAMAGED = (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError)
-
-
-class Files(NamedTuple):
-    """The files of a tree in the order of their paths (relative, with slashes)."""
-
-    paths: list[str]
-    times: list[int]
-    sizes: list[int]
 
 
 @dataclass(frozen=True)
@@ -66,11 +59,11 @@ class Indexed:
     entries: pa.Table
 
 
-def indexed(root: Path, tasks: Collection[str] | None = None, cache: Path | None = None) -> Indexed:
+def indexed(root: Path, tasks: Tasks | None = None, cache: Path | None = None) -> Indexed:
     """What is in a tree now, its index brought up to date first.
 
     Args:
-        tasks: whose rows are wanted; default all. Rows of others may come too.
+        tasks: task to subsets whose rows are wanted; default all. Rows of others may come too.
         cache: the cache folder; where it cannot be written, the files are read every time.
 
     Raises:
@@ -92,47 +85,7 @@ def indexed(root: Path, tasks: Collection[str] | None = None, cache: Path | None
         return found
 
 
-def listed(root: Path) -> Files:
-    """Every JSON file where results may lie: `<model>/<revision>/[<protocol>/]<name>.json`.
-
-    Hidden folders and files are left out. A file that vanishes or cannot be looked at has time and size -1.
-
-    Raises:
-        StoreError: a folder cannot be read.
-    """
-    files = Files([], [], [])
-    if root.is_file():
-        raise StoreError(f"{root} is a file, not a folder of results")
-    if root.is_dir():
-        _walk(str(root), "", 0, files)
-    return files
-
-
-def _walk(folder: str, prefix: str, depth: int, files: Files) -> None:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
-    except FileNotFoundError:
-        return  # removed while we looked
-    except OSError as error:
-        raise StoreError(f"cannot read {folder}: {error.strerror}") from error
-    inner = []
-    for entry in entries:
-        if depth >= 2 and entry.name.endswith(".json"):
-            try:
-                status = entry.stat()
-                files.times.append(status.st_mtime_ns)
-                files.sizes.append(status.st_size)
-            except OSError:
-                files.times.append(-1)
-                files.sizes.append(-1)
-            files.paths.append(prefix + entry.name)
-        elif depth < 3 and entry.is_dir():
-            inner.append(entry)
-    for entry in inner:
-        _walk(entry.path, f"{prefix}{entry.name}/", depth + 1, files)
-
-
+Tasks = Mapping[str, Collection[str]]
 Stored = tuple[Files, list[tuple[int, str]], list[tuple[int, Any]], str]
 
 
@@ -151,16 +104,30 @@ def _stored(folder: Path) -> Stored | None:
         return None
 
 
-def _rows(path: Path, tasks: Collection[str] | None) -> pa.Table:
-    """The rows of tasks: of the groups that may hold some (rows are sorted by task)."""
+def _rows(path: Path, tasks: Tasks | None) -> pa.Table:
+    """The rows of tasks: all of the groups that may hold some (rows are sorted by task and subset)."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        column = file.schema_arrow.get_field_index("task")
+        columns = [_place(file.metadata, name) for name in ("task", "subset")]
         groups = []
         for group in range(file.metadata.num_row_groups):
-            bounds = file.metadata.row_group(group).column(column).statistics
-            if tasks is None or any(bounds.min <= task <= bounds.max for task in tasks):
+            found = file.metadata.row_group(group)
+            bounds = [found.column(column).statistics for column in columns]
+            if tasks is None or _within([(b.min, b.max) for b in bounds], tasks):
                 groups.append(group)
         return file.read_row_groups(groups, use_threads=False)
+
+
+def _place(metadata: Any, name: str) -> int:
+    return next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path == name)
+
+
+def _within(bounds: Sequence[tuple[str, str]], tasks: Tasks) -> bool:
+    """Whether rows between these may be of the tasks and subsets."""
+    (first, last), (low, high) = bounds
+    return any(
+        first <= task <= last and (first != last or any(low <= subset <= high for subset in subsets))
+        for task, subsets in tasks.items()
+    )
 
 
 def _renewed(root: Path, folder: Path, now: Files, then: Stored | None) -> Indexed:
@@ -212,13 +179,13 @@ def _scanned(root: Path, files: Sequence[tuple[int, str]]) -> Iterator[pa.Table]
     command = [sys.executable, "-m", "harness.store.scan", str(root)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     workers = []
-    for share in shares[
-        1:
-    ]:  # a program of their own: a fork would copy threads, a spawn start the caller anew
+    for share in shares[1:]:
         with TemporaryFile() as asked:
             asked.write(json.dumps(share).encode())
             asked.seek(0)
-            workers.append(subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, env=environment))  # noqa: S603
+            # A program of its own: a fork would copy threads, and a spawn start the caller's program anew.
+            worker = subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, env=environment)  # noqa: S603
+        workers.append(worker)
     try:
         yield scanned(root, shares[0])
         for worker, share in zip(workers, shares[1:], strict=True):
@@ -229,7 +196,7 @@ def _scanned(root: Path, files: Sequence[tuple[int, str]]) -> Iterator[pa.Table]
     finally:
         for worker in workers:
             worker.kill()
-            worker.wait()
+            worker.communicate()
 
 
 def _write(folder: Path, files: Files, found: Indexed) -> None:
@@ -260,11 +227,13 @@ def _write(folder: Path, files: Files, found: Indexed) -> None:
 
 
 def _sorted(entries: pa.Table) -> pa.Table:
-    """The rows by task, then by file, those of a file in their order."""
-    tasks = entries.column("task").combine_chunks()
-    places = np.argsort(np.argsort(np.asarray(tasks.dictionary.to_pylist(), dtype=str)))
-    order = np.lexsort((plain(entries.column("file")), places[plain(tasks.indices)]))
-    return entries.take(numbers(order, pa.int64()))
+    """The rows by task, subset and file, what still is equal in the order of the file."""
+    keys = [plain(entries.column("file"))]
+    for name in ("subset", "task"):
+        column = entries.column(name).combine_chunks()
+        places = np.argsort(np.argsort(np.asarray(column.dictionary.to_pylist(), dtype=object)))
+        keys.append(places[plain(column.indices)])
+    return entries.take(numbers(np.lexsort(keys), pa.int64()))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from harness.errors import StoreError
-from harness.store.files import FAILED, META, place_of
+from harness.store.files import FAILED, META, CorruptFileError, place_of
 from harness.store.foreign import NESTED, PROVENANCE, SCORER, main_metric
 from harness.store.format import decode, results_of
 from harness.store.results import checked, failures_in, object_in
@@ -83,8 +83,10 @@ class Scan:
                 self.contents.append((number, failures_in(raw)))
             elif not self._foreign(raw, path, number):
                 self._any(raw, path, number)
-        except StoreError as fault:
+        except CorruptFileError as fault:
             self.problems.append((number, f"cannot be read ({fault})"))
+        except StoreError as fault:
+            self.problems.append((number, str(fault)))
 
     def _foreign(self, raw: bytes, path: str, number: int) -> bool:
         """Read a file of mteb 2; False where it is anything else, then nothing was added."""
@@ -140,14 +142,14 @@ class Scan:
     def _add(self, number: int, common: Sequence[str], rows: Sequence[_Row]) -> None:
         """Rows of a file that have all of COMMON in common."""
         self.file.extend([number] * len(rows))
-        for name, word in zip(COMMON, common, strict=True):
-            self.codes[name].extend([_code(self.vocabulary[name], word)] * len(rows))
-        splits, subsets, mains, names = (self.vocabulary[name] for name in OWN)
-        for split, subset, main, metrics in rows:
-            self.codes["split"].append(_code(splits, split))
-            self.codes["subset"].append(_code(subsets, subset))
-            self.codes["main_metric"].append(_code(mains, main))
-            self.codes["names"].append(_code(names, _names(tuple(metrics))))
+        own = zip(*((r[0], r[1], r[2], _names(tuple(r[3]))) for r in rows), strict=True)
+        for name, words in (
+            *((name, [word] * len(rows)) for name, word in zip(COMMON, common, strict=True)),
+            *zip(OWN, own, strict=False),
+        ):
+            known = self.vocabulary[name]
+            self.codes[name].extend([known.setdefault(word, len(known)) for word in words])
+        for *_, metrics in rows:
             self.values.extend(metrics.values())
             self.ends.append(len(self.values))
 
@@ -204,20 +206,12 @@ def _bytes(path: str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _code(vocabulary: dict[str, int], word: str) -> int:
-    return vocabulary.setdefault(word, len(vocabulary))
-
-
 def _decoded(raw: bytes) -> _Foreign | None:
+    # mteb writes NaN where there is no value. A quote before the colon ends a key, unless it is escaped.
+    if b'": NaN' in raw and b'\\": NaN' not in raw:
+        raw = raw.replace(b'": NaN', b'": null')
     try:
         return _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    # mteb writes NaN where there is no value. A quote before the colon ends a key, unless it is escaped.
-    if b'": NaN' not in raw or b'\\": NaN' in raw:
-        return None
-    try:
-        return _DECODER.decode(raw.replace(b'": NaN', b'": null'))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

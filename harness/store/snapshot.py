@@ -52,7 +52,7 @@ def snapshot(root: Path, tasks: Mapping[str, Collection[str]], cache: Path | Non
     Raises:
         StoreError: the root is no folder, or cannot be read.
     """
-    found = indexed(root, tasks.keys(), cache)
+    found = indexed(root, tasks, cache)
     models: dict[str, dict[str, Any]] = {}
     failures = []
     for number, content in found.contents:
