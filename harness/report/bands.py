@@ -72,7 +72,7 @@ def bands(
         notes.insert(
             0,
             "Band: ranks whose neighbours a paired test over the examples of all tasks cannot tell apart "
-            f"(two-sided, {LEVEL:.0%} over {len(told)} comparisons).",
+            f"(two-sided, {LEVEL:.0%}, Holm over {len(told)}).",
         )
     if len(every) > MOST:
         notes.append(f"Bands are of the best {MOST} rows with per-example values; {len(every) - MOST} more.")
