@@ -28,9 +28,8 @@ from benchmarks.process import BenchError, module, run
 SUITE = "cmteb-31"
 TARGETS = {9_150: "index 3 s cold; command 1.5 s warm", 105_000: "index 15 s cold; command 3 s warm"}
 MTEB = (
-    "import sys; from pathlib import Path; from mteb.load_results import load_results as load; "
-    "from mteb.cache import ResultCache; "
-    "print(len(ResultCache(Path(sys.argv[1])).load_results(only_main_score=False).model_results))"
+    "import sys; from pathlib import Path; from mteb.cache import ResultCache; "
+    "ResultCache(Path(sys.argv[1])).load_results(include_remote=False, require_model_meta=False)"
 )
 
 
