@@ -25,6 +25,7 @@ OTHERS = {
     "scoring": ("benchmarks.scoring", "Retrieval scoring alone"),
     "corpus-memory": ("benchmarks.corpus_memory", "Memory of a large corpus"),
     "store-keys": ("benchmarks.store_keys", "Keys of the vector store"),
+    "leaderboard": ("benchmarks.leaderboard", "Leaderboards over published results"),
 }
 NAMES = (*SIDES, *SINGLE, "forward", "forward-bf16", "rerank", "growth", *OTHERS)
 # Long, and said by the rows around it: only where it is named.

@@ -162,6 +162,7 @@ def _score(run: Run, job: Job, encoded: Encoded) -> Result:
             scores = module.score(job.examples, vectors_of(run, job, encoded.request), settings)
     cost: dict[str, Any] = {
         "seconds": round(encoded.seconds + time.perf_counter() - started, 3),
+        "encode_seconds": round(encoded.seconds, 3),
         "texts": asked,
         "texts_encoded": encoded.texts_encoded,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import checkpoints, contest, gate_errors, gpu, growth, inputs, table
+from benchmarks import checkpoints, contest, gate_errors, gpu, growth, inputs, leaderboard, table
 from benchmarks.__main__ import QUICK, chosen, main, parser, planned
 from benchmarks.forward import operations
 from benchmarks.process import BenchError, run
@@ -128,6 +128,20 @@ def test_a_made_tokenizer_knows_its_words(tmp_path: Path) -> None:
     assert len(encoded.ids) == 7
     assert encoded.tokens[0] == "[CLS]"
     assert "[UNK]" not in encoded.tokens
+
+
+def test_a_tree_of_results_is_grown_by_links_and_gone_afterwards(tmp_path: Path) -> None:
+    source = leaderboard.synthetic(tmp_path / "made", models=2, tasks=6)
+    assert leaderboard.grown(source, tmp_path / "tree", 30) == 30
+    found = list((tmp_path / "tree").rglob("*.json"))
+    assert len(found) == 30
+    assert {path.relative_to(tmp_path / "tree").parts[0] for path in found} == {
+        "org__model0", "org__model1", "org__model0-1", "org__model1-1", "org__model0-2",
+    }  # fmt: skip
+    assert "NaN" in (source / "org__model0" / "main" / "T0.json").read_text()
+    assert json.loads((source / "org__model0" / "main" / "T1.json").read_text())["scores"]["test"]
+    row = leaderboard.line(9150, "warm", [(1.0, 2.0), (3.0, 6.0), (2.0, 4.0)], "1.5 s")
+    assert row == "| 9,150 | warm | 2.00 | 4.00 | 1.5 s |"
 
 
 def test_turns_keep_the_warm_run_behind_its_cold_one() -> None:

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -643,24 +644,29 @@ def test_what_is_known_of_models_is_gathered_over_their_folders(tmp_path: Path) 
     assert str(bad) in store.problems[0]
 
 
+def unpacked(archive: Path, root: Path, wanted: Callable[[tuple[str, ...]], bool]) -> None:
+    """Unpack the published results of which the parts of the path (model, revision, file) are wanted."""
+    with (
+        pa.input_stream(str(archive), compression="zstd") as stream,
+        tarfile.open(fileobj=stream, mode="r|") as members,
+    ):
+        for member in members:
+            parts = PurePosixPath(member.name).parts[1:]
+            if member.isfile() and len(parts) == 3 and wanted(parts):
+                path = root.joinpath(*parts)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = members.extractfile(member)
+                assert file is not None
+                path.write_bytes(file.read())
+
+
 def test_published_results_read_as_their_table_says(tmp_path: Path) -> None:
     """Files that mteb wrote over the years, old formats among them, against the table made from them."""
     shared = Path(os.environ.get("HARNESS_SHARED", Path(__file__).parents[2] / "shared")) / "reference"
     if not (shared / "published_results.tar.zst").is_file():
         pytest.skip("published results are not here (set HARNESS_SHARED)")
     models = ("intfloat__multilingual-e5", "BAAI__bge-base-zh", "voyageai__voyage-3")
-    with (
-        pa.input_stream(str(shared / "published_results.tar.zst"), compression="zstd") as stream,
-        tarfile.open(fileobj=stream, mode="r|") as archive,
-    ):
-        for member in archive:
-            name = PurePosixPath(member.name)
-            if member.isfile() and len(name.parts) == 4 and name.parts[1].startswith(models):
-                path = tmp_path.joinpath(*name.parts[1:])
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = archive.extractfile(member)
-                assert file is not None
-                path.write_bytes(file.read())
+    unpacked(shared / "published_results.tar.zst", tmp_path, lambda parts: parts[0].startswith(models))
     store = Store(tmp_path)
     found = {
         (

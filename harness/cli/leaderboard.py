@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.report import Leaderboard
+    from harness.store import Store
+
+SHOWN = 5  # faults of a folder that are said without -v
 
 
 class Format(StrEnum):
@@ -19,6 +28,7 @@ class Format(StrEnum):
     html = "html"
     csv = "csv"
     json = "json"
+    tex = "tex"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,32 +39,56 @@ def register(app: typer.Typer) -> None:
 def leaderboard(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, mteb:BENCHMARK or a YAML file.")],
     results: Annotated[
-        list[Path] | None, typer.Option("--results", help="Folder of results; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            "--results",
+            help="Folder of results, ours or of mteb's layout; repeatable.",
+            show_default=str(common.LOCAL),
+        ),
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.md,  # noqa: A002
+    merge_revisions: Annotated[
+        bool, typer.Option("--merge-revisions", help="Let revisions of a model complete each other (†).")
+    ] = False,
+    any_split: Annotated[
+        bool,
+        typer.Option(
+            "--any-split", help="Take another split where the suite's is missing (‡); merges revisions too."
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
     data: common.Data = None,
     cache: common.Cache = None,
+    verbose: common.Verbose = 0,
 ) -> None:
     """Rank the stored results of a suite: per task, per type and as means."""
     from harness.errors import StoreError
     from harness.report import leaderboard as build
-    from harness.report.intervals import intervals
     from harness.store import Store
     from harness.suite import load_suite
 
-    stores = [Store(root) for root in results or [common.LOCAL]]
-    board = build(stores, load_suite(suite, data=data, cache=cache))
-    for problem in (line for store in stores for line in store.problems):
-        common.say(problem)
-    if board.frame.empty:
+    for root in results or ():
+        if not root.is_dir():
+            raise StoreError(f"--results {root}: there is no such folder")
+    stores = [Store(root, repair=False) for root in dict.fromkeys(results or [common.LOCAL])]
+    loaded = load_suite(suite, data=data, cache=cache)
+    merged = merge_revisions or any_split
+    board = build(stores, loaded, merge_revisions=merged, any_split=any_split, cache=cache, say=common.say)
+    for store in stores:
+        _tell(store, verbose > 0)
+    if not board.labels:
         places = ", ".join(str(store.root) for store in stores)
         raise StoreError(
             f"no results of {suite} in {places}\n"
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
-    formats = {Format.md: board.to_markdown, Format.csv: board.to_csv, Format.json: board.to_json}
-    formats[Format.html] = lambda: board.to_html(intervals(board, stores, common.say))
+    formats = {
+        Format.md: board.to_markdown,
+        Format.html: lambda: _page(board, stores),
+        Format.csv: board.to_csv,
+        Format.json: board.to_json,
+        Format.tex: board.to_latex,
+    }
     text = formats[format]()
     if output is None:
         common.answer(text)
@@ -62,3 +96,18 @@ def leaderboard(
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
         common.say(f"wrote {output}")
+
+
+def _tell(store: Store, whole: bool) -> None:
+    """What could not be read or counted in a folder: a few lines and how many there are."""
+    problems: Sequence[str] = store.problems
+    for line in problems if whole else problems[:SHOWN]:
+        common.say(line)
+    if len(problems) > SHOWN and not whole:
+        common.say(f"{store.root}: {len(problems)} such faults, {SHOWN} shown; -v shows all")
+
+
+def _page(board: Leaderboard, stores: Sequence[Store]) -> str:
+    from harness.report.intervals import intervals
+
+    return board.to_html(intervals(board, stores, common.say))

@@ -18,11 +18,12 @@ Key = tuple[str, tuple[str, ...], str, str | None]  # model, variant, source, re
 
 
 class Score(NamedTuple):
-    """A main score, the revision it is of, and prompt policies that would not have moved it."""
+    """A main score, the revision it is of, prompt policies that would not have moved it, and its result."""
 
     value: float
     revision: str | None
     policies: frozenset[str]
+    result: Result
 
 
 Found = dict[Place, Score]

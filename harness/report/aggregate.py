@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from statistics import fmean
+from dataclasses import dataclass, field
 
 from harness.errors import ConfigError
-from harness.report.addresses import Found, Key, Score, joined, unmoved
+from harness.report.addresses import Found, Key, Place, Score, joined, unmoved
 from harness.report.comparable import alike, published
+from harness.report.ranks import mean, name_of, ranked, with_means
 from harness.report.values import lower_is_better, metric_value, scale
 from harness.streams import stream_of
 from harness.types import Result
@@ -31,6 +29,7 @@ class SuiteTask:
         revision, scorer: of the data, and `name@version`, as the suite has them now; empty where unknown.
         protocol: results of any other one are left out; empty for the suite's.
         drawn: of entries that share one random stream, the digest of those in front (`harness.streams`).
+        members: the tasks whose mean an aggregate is.
     """
 
     name: str
@@ -43,6 +42,7 @@ class SuiteTask:
     scorer: str = ""
     protocol: str = ""
     drawn: Mapping[Entry, str] = field(default_factory=dict)
+    members: tuple[SuiteTask, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -103,6 +103,7 @@ class Row:
         types, mean_tasks, mean_types, rank: empty or None unless the row has every entry of the suite.
         have, need: entries it has and entries the suite requires.
         other_splits: tasks scored on another split than the suite's (`any_split`).
+        results: what the scores are of, by task and (split, subset).
     """
 
     model: str
@@ -118,6 +119,7 @@ class Row:
     mean_tasks: float | None = None
     mean_types: float | None = None
     rank: int | None = None
+    results: Mapping[Place, Result] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -145,9 +147,9 @@ def aggregate(
     A variant's row includes the results that stand without its token (`harness.report.addresses`).
 
     Args:
-        results: any results; those of other tasks are ignored, those of another protocol, without the
-            task's main metric, or scored otherwise or on other data than most (see `comparable`) are left
-            out and counted in the notes.
+        results: any results; those of other tasks and subsets are ignored, those of another protocol,
+            without the task's main metric, or scored otherwise or on other data than most (see `comparable`)
+            are left out and counted in the notes.
         merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
         any_split: where a task lacks a required entry, take another split that has its subsets.
     """
@@ -159,8 +161,8 @@ def aggregate(
     if merge_revisions:
         values = _merged(values, suite)
     rows = [_row(key, found, suite, any_split) for key, found in joined(values).items()]
-    complete = _ranked([_with_means(row, suite) for row in rows if row.complete], suite)
-    partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, _name(r)))
+    complete = ranked([with_means(row, suite) for row in rows if row.complete], suite)
+    partial = sorted((r for r in rows if r.have and not r.complete), key=lambda r: (-r.have, name_of(r)))
     lines = [f"{count} {what}" for what, count in sorted(notes.items())]
     return Table(suite, (*complete, *partial), (*lines, *told, *published(found)))
 
@@ -170,9 +172,10 @@ def _eligible(
 ) -> dict[int, tuple[Result, float]]:
     """The results of the suite's tasks and protocol, with their scores; by the results' ids, in order."""
     tasks = {task.name: task for task in suite.tasks}
+    subsets = {task.name: {subset for _, subset in task.entries} for task in suite.tasks}
     found: dict[int, tuple[Result, float]] = {}
     for result in results:
-        if result.task not in tasks:
+        if result.subset not in subsets.get(result.task, ()):
             continue
         task = tasks[result.task]
         protocol = task.protocol or suite.protocol
@@ -203,7 +206,7 @@ def _values(
             continue
         if task.main == "map_at_1000" and task.main not in result.metrics:
             notes[f"of {result.task} published by mteb 1 as map, which breaks ties otherwise"] += 1
-        row[entry] = Score(value, result.revision, unmoved(result))
+        row[entry] = Score(value, result.revision, unmoved(result), result)
         for metric in task.also:
             more = metric_value(result, metric)
             if more is not None:
@@ -227,6 +230,7 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
     scores: dict[str, float] = {}
     other: list[str] = []
     revisions: set[str | None] = set()
+    results: dict[Place, Result] = {}
     have = 0
     for task in suite.tasks:
         entries = task.entries
@@ -235,14 +239,15 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
             entries = tuple(elsewhere)
             other.append(task.name)
             have += len(task.entries) - len(elsewhere)
-        here = [found[task.name, entry] for entry in entries if (task.name, entry) in found]
+        here = {entry: found[task.name, entry] for entry in entries if (task.name, entry) in found}
         have += len(here)
-        revisions |= {score.revision for score in here}
+        revisions |= {score.revision for score in here.values()}
+        results |= {(task.name, entry): score.result for entry, score in here.items()}
         for metric in (task.main, *task.also):
             name = task.score_name(metric)
             values = [found[name, entry].value for entry in entries if (name, entry) in found]
             if len(values) == len(entries):
-                scores[name] = scale(metric) * fmean(values)
+                scores[name] = scale(metric) * mean(values)
     return Row(
         model=model,
         revision=next(iter(revisions)) if len(revisions) == 1 else None,
@@ -253,6 +258,7 @@ def _row(key: Key, found: Found, suite: SuiteTable, any_split: bool) -> Row:
         need=sum(len(task.entries) for task in suite.tasks),
         merged=len(revisions) > 1,
         other_splits=tuple(other),
+        results=results,
     )
 
 
@@ -266,35 +272,3 @@ def _other_split(task: SuiteTask, found: Found) -> list[Entry]:
         if all((task.name, entry) in found for entry in entries):
             return entries
     return []
-
-
-def _with_means(row: Row, suite: SuiteTable) -> Row:
-    types = {
-        name: fmean([row.scores[task.name] for task in suite.tasks if task.type == name])
-        for name in suite.types
-    }
-    tasks = [row.scores[task.name] for task in suite.tasks]
-    return replace(row, types=types, mean_tasks=fmean(tasks), mean_types=fmean(list(types.values())))
-
-
-def _ranked(rows: list[Row], suite: SuiteTable) -> list[Row]:
-    points = [0.0] * len(rows)
-    for task in suite.tasks:
-        sign = -1 if lower_is_better(task.main) else 1
-        scores = [sign * row.scores[task.name] for row in rows]
-        ascending = sorted(scores)
-        for i, score in enumerate(scores):
-            points[i] += (bisect_left(ascending, score) + bisect_right(ascending, score) - 1) / 2
-    ranked = [
-        replace(row, rank=1 + sum(p > own for p in points)) for row, own in zip(rows, points, strict=True)
-    ]
-    return sorted(ranked, key=lambda row: (row.rank or 0, -_primary(row, suite), _name(row)))
-
-
-def _primary(row: Row, suite: SuiteTable) -> float:
-    mean = row.mean_types if suite.average == "types" else row.mean_tasks
-    return -math.inf if mean is None else -mean if suite.lower_is_better else mean
-
-
-def _name(row: Row) -> tuple[str, str, tuple[str, ...], str]:
-    return row.model, row.revision or "", row.variant, row.source

@@ -1,15 +1,19 @@
-"""The leaderboard of a suite: one frame of numbers, and what it looks like as Markdown, CSV and JSON."""
+"""The leaderboard of a suite: one table of numbers, and what it looks like as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.report.aggregate import Row, SuiteTable, Table, aggregate
+from harness.report.cells import FACTS, RATE, Cell, exported, marked, shown_as
 from harness.report.markdown import escape, table
 from harness.report.values import lower_is_better
 from harness.store import Failure
@@ -21,18 +25,16 @@ if TYPE_CHECKING:
     from harness.report.page import Intervals
 
 MEAN_TASKS, MEAN_TYPES = "Mean (Task)", "Mean (TaskType)"
-FACTS = {  # of model_meta.json, shown where at least one model has them
-    "n_parameters": "Parameters",
-    "embed_dim": "Dimension",
-    "max_tokens": "Max tokens",
-    "license": "Licence",
-}
+BAND = "Band"
+SECONDS = "encode_seconds"  # of a result's provenance
 MARKS = {  # in the order in which they follow a model's name
     "source": ("§", "Published by mteb, not computed here."),
     "merged": ("†", "Put together from several revisions of the model."),
-    "other_splits": ("‡", "Some tasks were scored on another split than the suite's."),
+    "other_splits": ("‡", "Partial: some tasks were scored on another split than the suite's."),
 }
-DIGITS = 4  # of scores x100 in CSV and JSON
+
+
+Banded = Callable[[Table], tuple[Sequence[str | None], Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,10 @@ class Leaderboard:
     """A suite's table.
 
     Attributes:
-        frame: a row a model, best first: Rank (Int64, missing for partial rows), Model, Revision, Variant,
-            Source, Coverage, facts about the models, means, types and tasks (float64, x100, NaN where
-            there is none).
-        scores: the frame's columns that hold scores, in order.
+        columns: name to a value a row, best row first, None where there is none: Rank, Model, Revision,
+            Variant, Source, Coverage, Band and Texts/s where a row has them, facts about the models, means,
+            types and tasks (x100).
+        scores: the columns that hold scores, in order.
         lower: those of them in which the lowest is the best.
         labels: the name of each row as shown, Markdown already.
         notes: footnotes, plain text, a line each.
@@ -51,39 +53,81 @@ class Leaderboard:
     """
 
     suite: SuiteTable
-    frame: pd.DataFrame
+    columns: Mapping[str, Sequence[Any]]
     scores: tuple[str, ...]
     lower: frozenset[str]
     labels: tuple[str, ...]
     notes: tuple[str, ...]
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def to_markdown(self) -> str:
-        """Title, table, footnotes; in each column the best is bold, the second underlined, and ties share."""
-        facts = [name for name in FACTS.values() if name in self.frame]
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The columns as a DataFrame: whole numbers Int64, scores float64 with NaN where there is none."""
+        import pandas as pd
+
+        return pd.DataFrame({name: self._typed(name) for name in self.columns})
+
+    def _typed(self, name: str) -> Any:
+        import pandas as pd
+
+        values = self.columns[name]
+        if name in self.scores or name == RATE:
+            return pd.array([math.nan if value is None else value for value in values], dtype="float64")
+        whole = values and all(value is None or type(value) is int for value in values)
+        return pd.array(values, dtype="Int64") if whole or name == "Rank" else list(values)
+
+    def grid(self) -> tuple[list[str], list[list[Cell]]]:
+        """Header and rows as Markdown and LaTeX show them; the second column, the label, is Markdown."""
+        facts = [name for name in (BAND, *FACTS.values(), RATE) if name in self.columns]
         header = ["Rank", "Model", *facts, *self.scores, "Coverage"]
         columns = [
-            ["—" if _missing(rank) else str(int(rank)) for rank in self.frame["Rank"]],
-            list(self.labels),
-            *([_shown(name, value) for value in self.frame[name]] for name in facts),
-            *(_marked([float(v) for v in self.frame[name]], name in self.lower) for name in self.scores),
-            [str(value) for value in self.frame["Coverage"]],
+            [Cell(shown_as(name, value)) for value in self.columns[name]]
+            if name not in self.scores
+            else marked(self.columns[name], name in self.lower)
+            for name in header
         ]
-        body = table([escape(name) for name in header], list(zip(*columns, strict=True)), left=(1,))
+        columns[1] = [Cell(label) for label in self.labels]
+        return header, [list(row) for row in zip(*columns, strict=True)]
+
+    def to_markdown(self) -> str:
+        """Title, table, footnotes; in each column the best is bold, the second underlined, and ties share."""
+        header, rows = self.grid()
+        wraps = {0: "**{}**", 1: "<u>{}</u>", None: "{}"}
+        cells = [
+            [
+                wraps[cell.place].format(cell.text if i == 1 else escape(cell.text))
+                for i, cell in enumerate(row)
+            ]
+            for row in rows
+        ]
+        body = table([escape(name) for name in header], cells, left=(1,))
         notes = "".join(f"- {escape(note)}\n" for note in self.notes)
         return f"# {escape(self.suite.title)}\n\n{body}" + (f"\n{notes}" if notes else "")
 
+    def to_latex(self) -> str:
+        """The table of the Markdown for a LaTeX document (`harness.report.latex`)."""
+        from harness.report.latex import latex
+
+        return latex(self)
+
     def to_csv(self) -> str:
-        """The frame as CSV, scores with four decimals, missing values empty."""
-        return str(
-            self.frame.round(dict.fromkeys(self.scores, DIGITS)).to_csv(index=False, lineterminator="\n")
-        )
+        """The columns as CSV, scores with four decimals, missing values empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        for row in zip(*self.columns.values(), strict=True):
+            cells = zip(self.columns, row, strict=True)
+            writer.writerow([exported(value, name in self.scores) for name, value in cells])
+        return text.getvalue()
 
     def to_json(self) -> str:
         """Suite, rows (column to value, null where missing, scores with four decimals) and notes."""
         rows = [
-            {str(name): _plain(value, name in self.scores) for name, value in record.items()}
-            for record in self.frame.to_dict(orient="records")
+            {
+                name: exported(value, name in self.scores)
+                for name, value in zip(self.columns, row, strict=True)
+            }
+            for row in zip(*self.columns.values(), strict=True)
         ]
         content = {
             "suite": self.suite.name,
@@ -111,6 +155,7 @@ def leaderboard(
     failures: Sequence[Failure] = (),
     merge_revisions: bool = False,
     any_split: bool = False,
+    banded: Banded | None = None,
 ) -> Leaderboard:
     """The leaderboard of a suite over results from any number of stores.
 
@@ -118,32 +163,33 @@ def leaderboard(
         models: model name to what is known of it (`n_parameters`, `embed_dim`, `max_tokens`, `license`).
         failures: what could not be scored; those of the suite's tasks become footnotes.
         merge_revisions, any_split: as in `aggregate`; rows they widened are marked.
+        banded: finds each row's rank band, and notes (`harness.report.bands`).
     """
-    import pandas as pd
-
     found = aggregate(results, suite, merge_revisions=merge_revisions, any_split=any_split)
     tasks, lower = _task_columns(suite)
     scores = (*_means(suite), *suite.types, *tasks.values())
-    columns = {
-        "Rank": pd.array([row.rank for row in found.rows], dtype="Int64"),
+    bands, told = banded(found) if banded else ([None] * len(found.rows), ())
+    columns: dict[str, Sequence[Any]] = {
+        "Rank": [row.rank for row in found.rows],
         "Model": [row.model for row in found.rows],
         "Revision": [row.revision for row in found.rows],
         "Variant": ["+".join(row.variant) for row in found.rows],
         "Source": [row.source for row in found.rows],
         "Coverage": [f"{row.have}/{row.need}" for row in found.rows],
-        **_facts(found.rows, models or {}),
-        MEAN_TASKS: _column(row.mean_tasks for row in found.rows),
-        MEAN_TYPES: _column(row.mean_types for row in found.rows),
-        **{name: _column((row.types or {}).get(name) for row in found.rows) for name in suite.types},
-        **{column: _column(row.scores.get(name) for row in found.rows) for name, column in tasks.items()},
+        **_known({BAND: bands}),
+        **_known(_facts(found.rows, models or {})),
+        **_known({RATE: [_rate(row) for row in found.rows]}),
+        MEAN_TASKS: [row.mean_tasks for row in found.rows],
+        MEAN_TYPES: [row.mean_types for row in found.rows],
+        **{name: [(row.types or {}).get(name) for row in found.rows] for name in suite.types},
+        **{column: [row.scores.get(name) for row in found.rows] for name, column in tasks.items()},
     }
     order = [name for name in columns if name not in scores] + list(scores)
-    frame = pd.DataFrame(columns)[order]
     if suite.lower_is_better:
         lower |= {*_means(suite), *suite.types}
-    return Leaderboard(
-        suite, frame, scores, frozenset(lower), _labels(found.rows), _notes(found, failures), models or {}
-    )
+    notes = (*_notes(found, failures), *told)
+    shown = {name: columns[name] for name in order}
+    return Leaderboard(suite, shown, scores, frozenset(lower), _labels(found.rows), notes, models or {})
 
 
 def _means(suite: SuiteTable) -> tuple[str, str]:
@@ -163,21 +209,27 @@ def _task_columns(suite: SuiteTable) -> tuple[dict[str, str], set[str]]:
 
 
 def _task_column(name: str, suite: SuiteTable) -> str:
-    taken = {"Rank", "Model", "Revision", "Variant", "Source", "Coverage", MEAN_TASKS, MEAN_TYPES}
+    taken = {"Rank", "Model", "Revision", "Variant", "Source", "Coverage", BAND, RATE, *_means(suite)}
     return f"{name} (task)" if name in {*taken, *FACTS.values(), *suite.types} else name
 
 
-def _facts(rows: Sequence[Row], models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    import pandas as pd
+def _facts(rows: Sequence[Row], models: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [_fact(models.get(row.model, {}).get(key)) for row in rows] for key, name in FACTS.items()}
 
-    columns: dict[str, Any] = {}
-    for key, name in FACTS.items():
-        values = [_fact(models.get(row.model, {}).get(key)) for row in rows]
-        if all(value is None for value in values):
-            continue
-        whole = all(value is None or isinstance(value, int) for value in values)
-        columns[name] = pd.array(values, dtype="Int64") if whole else values
-    return columns
+
+def _known(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """The columns that have a value."""
+    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _rate(row: Row) -> float | None:
+    """Texts a second that the row's model encoded, over all tasks whose encoding was timed."""
+    timed = [
+        (texts, seconds)
+        for result in row.results.values()
+        if (texts := result.provenance.get("texts_encoded")) and (seconds := result.provenance.get(SECONDS))
+    ]
+    return round(sum(t for t, _ in timed) / sum(s for _, s in timed), 1) if timed else None
 
 
 def _fact(value: Any) -> Any:
@@ -186,10 +238,6 @@ def _fact(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else None  # mteb writes 512.0 tokens, and infinity
     return value
-
-
-def _column(values: Iterable[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
 
 
 def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -224,33 +272,3 @@ def _failure(failure: Failure) -> str:
     )
     first = next((line.strip() for line in failure.error.splitlines() if line.strip()), "no error text")
     return f"Failed: {name} on {at}: {first}"
-
-
-def _marked(values: Sequence[float], lower: bool) -> list[str]:
-    """Cells of a column; compared as shown, so that equal figures look equal."""
-    cells = ["—" if math.isnan(value) else f"{value:.2f}" for value in values]
-    shown = sorted({float(cell) for cell in cells if cell != "—"}, reverse=not lower)
-    if sum(cell != "—" for cell in cells) < 2:
-        return cells
-    wraps = dict(zip(shown, ("**{}**", "<u>{}</u>"), strict=False))
-    return [cell if cell == "—" else wraps.get(float(cell), "{}").format(cell) for cell in cells]
-
-
-def _shown(name: str, value: Any) -> str:
-    if _missing(value):
-        return "—"
-    if name == FACTS["n_parameters"]:
-        return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.1f}M"
-    return escape(str(value))
-
-
-def _missing(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.isna(value))
-
-
-def _plain(value: Any, score: bool) -> Any:
-    if _missing(value):
-        return None
-    return round(float(value), DIGITS) if score else value

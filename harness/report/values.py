@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from harness.errors import UnknownNameError
 from harness.metrics import Family, family
 from harness.report import names
@@ -35,6 +37,7 @@ def scale(metric: str) -> float:
     return 100 / _family(metric).high
 
 
+@cache
 def _family(metric: str) -> Family:
     """What is known of a metric, under whichever spelling."""
     try:

@@ -61,8 +61,8 @@ def foreign_result(
             metrics[name] = float(value)
         else:
             details[name] = value
-    main_metric = _main_metric(metrics, float(main))
-    metrics.setdefault(main_metric, float(main))
+    shown = main_metric(metrics, float(main))
+    metrics.setdefault(shown, float(main))
     return Result(
         model=place.model,
         revision=place.revision,
@@ -76,7 +76,7 @@ def foreign_result(
         languages=tuple(score["languages"]),
         data_revision=document["dataset_revision"],
         data_fingerprint="",
-        main_metric=main_metric,
+        main_metric=shown,
         metrics=metrics,
         exact=metrics,
         undefined=undefined,
@@ -133,10 +133,12 @@ def _flat(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     return flat
 
 
-def _main_metric(metrics: Mapping[str, float], main: float) -> str:
-    equal = [name for name, value in metrics.items() if value == main]
-    known = [name for name in MAINS if name in equal]
-    return (known or sorted(equal) or ["main_score"])[0]
+def main_metric(metrics: Mapping[str, float], main: float) -> str:
+    """Which metric a main score is: the one of its value, of several the one that is a type's main metric."""
+    for name in MAINS:
+        if metrics.get(name) == main:
+            return name
+    return min((name for name, value in metrics.items() if value == main), default="main_score")
 
 
 def _is_number(value: Any) -> bool:

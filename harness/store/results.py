@@ -156,7 +156,7 @@ class Store:
         path = self.root / folder_of(Place(model, revision, variant, protocol)) / task_file(task)
         failed = _failed(path)
         with writing(failed):
-            failures = self._read(failed, _failures, locked=True) or {}
+            failures = self._read(failed, failures_in, locked=True) or {}
             failures.setdefault(split, {})[subset] = error_text
             write_atomic(failed, encode({"schema": SCHEMA, "failures": failures}))
         return failed
@@ -171,7 +171,7 @@ class Store:
             Failure(*place, task=path.name.removesuffix(FAILED), split=split, subset=subset, error=error)
             for path, place in self._files()
             if path.name.endswith(FAILED)
-            for split, subsets in (self._read(path, _failures) or {}).items()
+            for split, subsets in (self._read(path, failures_in) or {}).items()
             for subset, error in subsets.items()
         ]
 
@@ -187,7 +187,7 @@ class Store:
         """What the `model_meta.json` files say of each model, nulls left out; the first to say it counts."""
         models: dict[str, dict[str, Any]] = {}
         for revision in self._revisions():
-            meta = self._read(revision / META, _object) or {}
+            meta = self._read(revision / META, object_in) or {}
             known = models.setdefault(place_of([revision.parent.name, revision.name]).model, {})
             for name, value in meta.items():
                 if value is not None:
@@ -195,7 +195,7 @@ class Store:
         return models
 
     def _forget_failure(self, failed: Path, split: str, subset: str) -> None:
-        failures = self._read(failed, _failures, locked=True) or {}
+        failures = self._read(failed, failures_in, locked=True) or {}
         if failures.get(split, {}).pop(subset, None) is None:
             return
         left = {name: subsets for name, subsets in failures.items() if subsets}
@@ -224,13 +224,7 @@ class Store:
         task = path.name.removesuffix(".json")
 
         def parse(raw: bytes) -> Document:
-            document = decode(raw)
-            ours = document.get("harness", {"task": task, "protocol": "mteb"})
-            if (ours["task"], ours["protocol"]) != (task, place.protocol):
-                raise StoreError(
-                    f"holds {ours['task']} under protocol {ours['protocol']}: not what its path says"
-                )
-            return document
+            return checked(decode(raw), place, task)
 
         return self._read(path, parse, locked)
 
@@ -243,6 +237,14 @@ class Store:
     def _problem(self, line: str) -> None:
         if line not in self.problems:
             self.problems.append(line)
+
+
+def checked(document: Document, place: Place, task: str) -> Document:
+    """The document, if it is what its path says. Raises StoreError."""
+    ours = document.get("harness", {"task": task, "protocol": "mteb"})
+    if (ours["task"], ours["protocol"]) != (task, place.protocol):
+        raise StoreError(f"holds {ours['task']} under protocol {ours['protocol']}: not what its path says")
+    return document
 
 
 def _put_samples(path: Path, data: bytes | None, result: Result, document: Document | None) -> str | None:
@@ -279,14 +281,16 @@ def _failed(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".json") + FAILED)
 
 
-def _failures(raw: bytes) -> dict[str, dict[str, str]]:
-    failures = _object(raw).get("failures")
+def failures_in(raw: bytes) -> dict[str, dict[str, str]]:
+    """Split to subset to error, of a `.failed.json`. Raises CorruptFileError."""
+    failures = object_in(raw).get("failures")
     if not isinstance(failures, dict) or not all(isinstance(subsets, dict) for subsets in failures.values()):
         raise CorruptFileError("not a record of failures")
     return failures
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def object_in(raw: bytes) -> dict[str, Any]:
+    """The JSON object in the bytes. Raises CorruptFileError."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -100,7 +100,7 @@ def test_marks_and_footnotes() -> None:
     assert ("- " + notes).splitlines() == [
         "- § Published by mteb, not computed here.",
         "- † Put together from several revisions of the model.",
-        "- ‡ Some tasks were scored on another split than the suite's.",
+        "- ‡ Partial: some tasks were scored on another split than the suite's.",
         "- 1 without every result of the suite (see Coverage): no mean and no rank.",
         "- Results: 1 of protocol jmteb, not mteb: left out.",
         "- Failed: org/c+bf16 on T1 (test/default): out of memory",
@@ -209,3 +209,43 @@ def test_the_public_function_reads_stores(tmp_path: Path) -> None:
     assert [row[2] for row in cells(board.to_markdown())[2:]] == ["—", "384"]
     assert board.notes == ("Failed: org/b on T1 (test/default): out of memory",)
     assert list(harness.leaderboard(ours, public).frame["Model"]) == [A]
+
+
+def test_latex_by_hand() -> None:
+    shown = leaderboard(
+        FULL + PARTIAL, suite(*TOY.tasks, columns=TOY.columns, title="Toy 100 %\n& more")
+    ).to_latex()
+    assert shown == (
+        "% Toy 100 % & more\n"
+        "% 1 without every result of the suite (see Coverage): no mean and no rank.\n"
+        "% \\usepackage{booktabs}\n"
+        "\\begin{tabular}{rlrrrrrrrr}\n"
+        "\\toprule\n"
+        "Rank & Model & Mean (Task) & Mean (TaskType) & STS & Retrieval & T1 & T2 & S & Coverage \\\\\n"
+        "\\midrule\n"
+        "1 & org/a & \\textbf{60.00} & \\textbf{62.50} & \\underline{70.00} & \\textbf{55.00} "
+        "& \\textbf{50.00} & \\textbf{60.00} & \\underline{70.00} & 3/3 \\\\\n"
+        "1 & org/b & \\underline{56.67} & \\textbf{62.50} & \\textbf{80.00} & \\underline{45.00} "
+        "& \\textbf{50.00} & \\underline{40.00} & \\textbf{80.00} & 3/3 \\\\\n"
+        "--- & org/c & --- & --- & --- & --- & \\underline{45.00} & --- & --- & 1/3 \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
+
+
+def test_names_cannot_break_out_of_latex() -> None:
+    toy = suite(task("T_1&2"))
+    evil = "a\\b{c}$d$_e^f~g%h#i&j|k<l>"
+    shown = leaderboard([result(evil, "T_1&2", 0.5, provenance={"source": "mteb"})], toy).to_latex()
+    row = next(line for line in shown.splitlines() if line.startswith("1 &"))
+    assert row.startswith(
+        r"1 & a\textbackslash{}b\{c\}\$d\$\_e\textasciicircum{}f\textasciitilde{}g\%h\#i\&j\textbar{}k"
+        r"\textless{}l\textgreater{} \S{} & 50.00"
+    )
+    assert r"T\_1\&2" in shown
+
+
+def test_the_frame_has_types() -> None:
+    board = leaderboard(FULL + PARTIAL, TOY)
+    assert str(board.frame["Rank"].dtype) == "Int64"
+    assert all(board.frame[name].dtype == "float64" for name in board.scores)

@@ -1,0 +1,77 @@
+"""`harness leaderboard` from the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from harness.cli import leaderboard
+from harness.errors import HarnessError
+from harness.suite import load_suite
+from tests.test_index import foreign, score
+
+REFERENCES = Path(__file__).parents[2] / "results" / "reference"
+APP = typer.Typer()  # an app of one command takes its arguments without its name
+leaderboard.register(APP)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(APP, [*map(str, arguments)])
+
+
+def public(root: Path, revision: str, tasks: list[str], split: str | None = None) -> None:
+    """Results of the smoke suite as mteb would write them."""
+    for task in load_suite("smoke").tasks:
+        if task.name in tasks:
+            splits: dict[str, list[dict[str, object]]] = {}
+            for own, subset in task.entries:
+                name = task.shown
+                splits.setdefault(split or own, []).append({**score(0.5, subset), name: 0.5})
+            foreign(root / "org__public" / revision, task.name, splits)
+
+
+def ranks(text: str) -> dict[str, str]:
+    return {row["Model"]: row["Rank"] for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_ours_and_public_results_side_by_side(tmp_path: Path) -> None:
+    names = [task.name for task in load_suite("smoke").tasks]
+    public(tmp_path, "r1", names[:10])
+    public(tmp_path, "r2", names[10:15])
+    public(tmp_path, "r2", names[15:], split="other")
+    (tmp_path / "org__public" / "r2" / "Cut.json").write_text("{")
+    both = ("--results", REFERENCES, "--results", tmp_path, "--format", "csv")
+    plain = call("smoke", *both)
+    assert plain.exit_code == 0, plain.output
+    assert ranks(plain.stdout)["org/public"] == ""
+    assert "Cut.json cannot be read" in plain.stderr
+    wide = call("smoke", *both, "--any-split")
+    assert ranks(wide.stdout)["org/public"] in ("1", "2", "3")
+    shown = call("smoke", "--results", tmp_path, "--any-split").stdout
+    assert "org/public §†‡" in shown
+    assert (tmp_path / "org__public" / "r2" / "Cut.json").is_file()
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "tex"])
+def test_every_format_twice_the_same_on_screen_and_in_a_file(form: str, tmp_path: Path) -> None:
+    said = call("smoke", "--results", REFERENCES, "--format", form)
+    written = call("smoke", "--results", REFERENCES, "--format", form, "-o", tmp_path / "new" / "out")
+    assert said.exit_code == written.exit_code == 0
+    assert (tmp_path / "new" / "out").read_text(encoding="utf-8") == said.stdout
+    if form == "json":
+        assert json.loads(said.stdout)["rows"][0]["Band"] == "1"
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    answer = call("smoke", "--results", tmp_path / "none")
+    assert isinstance(answer.exception, HarnessError)
+    assert "there is no such folder" in str(answer.exception)
+    empty = call("smoke", "--results", tmp_path)
+    assert isinstance(empty.exception, HarnessError)
+    assert "harness eval MODEL --suite smoke" in str(empty.exception)
