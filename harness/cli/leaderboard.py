@@ -15,7 +15,7 @@ from harness.cli import common
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report import Leaderboard
+    from harness.report.leaderboard import Leaderboard
     from harness.store import Store
 
 SHOWN = 5  # faults of a folder that are said without -v
