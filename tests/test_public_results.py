@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.report import suite_table
+from harness.report import leaderboard, suite_table
 from harness.report.aggregate import SuiteTable, Table, aggregate
+from harness.store import Store
 from harness.store.snapshot import snapshot
 from harness.suite import load_suite
 from tests.test_store import unpacked
@@ -44,6 +45,7 @@ def folder() -> Path:
 def tree(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the tasks of both suites."""
     names = {f"{task.name}.json" for name in ("cmteb-31", "jmteb-v2") for task in load_suite(name).tasks}
+    names.add("model_meta.json")
     root = tmp_path_factory.mktemp("published")
     unpacked(folder / "published_results.tar.zst", root, lambda parts: parts[-1] in names)
     return root
@@ -124,3 +126,10 @@ def test_wider_rules(tree: Path, direct: Any, shared_cache: Path) -> None:
     assert len(any_split) == 60
     assert there == any_split | {OLD_FORMAT}
     assert {row.model for row in wide.rows if row.complete and row.other_splits} == there - complete
+
+
+@pytest.mark.slow
+def test_the_committed_report_is_fresh(tree: Path, shared_cache: Path) -> None:
+    board = leaderboard(Store(tree, repair=False), load_suite("cmteb-31"), cache=shared_cache)
+    report = Path(__file__).parents[1] / "reports" / "cmteb-public.md"
+    assert report.read_text(encoding="utf-8") == board.to_markdown(), "make leaderboard PUBLIC=FOLDER"
