@@ -147,7 +147,7 @@ def _side(
     known = [error for error in problems if not isinstance(error, UnknownNameError)]
     if known:
         raise known[0]
-    named = sorted({name for store in stores for name in store.models()})
+    named = sorted({name for store in stores for name in store.models()} | set(rows.names()))
     places = ", ".join(str(store.root) for store in stores)
     hint = f"no results of it in {places}\nmake them with: {_command(model, suite)}"
     raise UnknownNameError("model", model, named, hint)

@@ -7,7 +7,6 @@ one pair of models. What was not scored the same way is listed with the reason a
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -80,7 +79,7 @@ class Match:
         duels: of every task that can be compared, in the suite's order.
         mean: over those tasks; None where there are none.
         columns: means by the suite's columns, of those that have several tasks but not all.
-        environment: what differs in how they were made, with the number of tasks it differs in.
+        environment: what differs in how they were made, and in which tasks; the most common first.
         barred: task to why it cannot be compared.
     """
 
@@ -89,7 +88,7 @@ class Match:
     duels: tuple[Duel, ...]
     mean: Duel | None
     columns: tuple[Duel, ...]
-    environment: tuple[tuple[str, int], ...]
+    environment: tuple[tuple[str, tuple[str, ...]], ...]
     barred: Mapping[str, str]
 
     def tasks(self, won: Winner, *, by_sign: bool = False) -> list[str]:
@@ -161,7 +160,9 @@ def _has(side: Side, task: Scored) -> bool:
 
 def _match(sides: Sequence[Side], pair: tuple[int, int], tasks: Sequence[Scored], seed: int) -> Match:
     old, new = sides[pair[0]], sides[pair[1]]
-    duels, barred, environment = [], {}, Counter[str]()
+    duels: list[Duel] = []
+    barred: dict[str, str] = {}
+    environment: dict[str, list[str]] = {}
     for task in tasks:
         missing = [side.label for side in (old, new) if not _has(side, task)]
         if missing:
@@ -178,15 +179,17 @@ def _match(sides: Sequence[Side], pair: tuple[int, int], tasks: Sequence[Scored]
         if wrong:
             barred[task.name] = "; ".join(wrong)
         else:
-            environment.update({one.text for one in apart})
+            for text in dict.fromkeys(one.text for one in apart):
+                environment.setdefault(text, []).append(task.name)
     decided = _judged(duels)
     names = dict.fromkeys(duel.column for duel in decided)
     groups = {name: [d for d in decided if d.column == name] for name in names if name}
     wide = {name: group for name, group in groups.items() if 1 < len(group) < len(decided)}
+    common = sorted(environment.items(), key=lambda item: (-len(item[1]), item[0]))
     return Match(
         *pair, tuple(decided), _mean("mean", decided) if decided else None,
         tuple(_mean(name, group) for name, group in wide.items()),
-        tuple(sorted(environment.items(), key=lambda item: (-item[1], item[0]))), barred,
+        tuple((text, tuple(own)) for text, own in common), barred,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ LEGEND = (
     "by Holm over the tasks that two models were tested on; a difference counts as one where it is below "
     "{level:g}. Intervals are at 95 %, of one difference each, uncorrected. The p of a mean stands alone."
 )
+NAMED = 3  # tasks that a line names
 HEADER = ("task", "metric", "{a}", "{b}", "{b} − {a}", "95 % interval", "p (Holm)", "better")
 
 
@@ -66,8 +67,10 @@ def header(match: Match) -> list[str]:
 
 def notes(match: Match) -> tuple[list[str], list[str]]:
     """What differs beside the models, and which tasks are not compared and why, a line each."""
-    total = len(match.duels)
-    apart = [text if n == total else f"{text} (in {_tasks(n)} of {total})" for text, n in match.environment]
+    apart = []
+    for text, names in match.environment:
+        where = ", ".join(names) if len(names) <= NAMED else _tasks(len(names))
+        apart.append(text if len(names) == len(match.duels) else f"{text} (in {where})")
     return apart, [f"{name}: {why}" for name, why in match.barred.items()]
 
 
@@ -131,7 +134,7 @@ def to_json(found: Comparison) -> dict[str, Any]:
             {
                 "first": found.models[match.first],
                 "second": found.models[match.second],
-                "environment": [{"text": text, "tasks": n} for text, n in match.environment],
+                "environment": [{"text": text, "tasks": list(names)} for text, names in match.environment],
                 "not_comparable": dict(match.barred),
                 "tasks": [_json(duel) for duel in match.duels],
                 "columns": [_json(duel) for duel in match.columns],

@@ -127,9 +127,9 @@ def test_how_they_were_run_is_shown_on_top_and_bars_nothing() -> None:
     change = {"settings": {"k": 1}, "dtype": "bfloat16", "device": "cuda"}
     found = pair(provenance=change, variant=("bf16",))
     (match,) = found.matches
-    assert dict(match.environment) == {"dtype: float32 and bfloat16": 1, "device: cpu and cuda": 1}
+    assert dict(match.environment) == {"dtype: float32 and bfloat16": ("T",), "device: cpu and cuda": ("T",)}
     text = to_markdown(found)
-    assert 0 < text.index("- dtype: float32 and bfloat16 (in 1 task of 2)") < text.index("| task |")
+    assert 0 < text.index("- dtype: float32 and bfloat16 (in T)") < text.index("| task |")
 
 
 def test_an_aggregate_is_tested_through_its_members_and_counts_once() -> None:
