@@ -27,6 +27,8 @@ def verify(
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder with the model's files.")] = None,
+    trust_remote_code: common.TrustRemoteCode = False,
+    allow_pickle: common.AllowPickle = False,
     catalog: common.Catalog = None,
     offline: common.Offline = False,
     json: common.Json = False,
@@ -40,7 +42,14 @@ def verify(
     from harness.models.golden import compare_golden
 
     card, compared = compare_golden(
-        model, catalog=catalog, device=device, dtype=dtype, weights=weights, offline=offline
+        model,
+        catalog=catalog,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        offline=offline,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
     )
     differing = [one.what for one in compared if not one.agrees]
     if json:
