@@ -123,7 +123,7 @@ def load_first_stage(
         "allow_pickle": allow_pickle,
     }
     model = load_model(name, **options)  # its card only: no weights yet
-    network = model.card.adapter.partition("@")[0] in ("dense", "jina_bert")
+    network = model.card.adapter.partition("@")[0] in ("dense", "jina_bert", "rotary")
     if dtype is not None and network and "dtype" not in parse_variant(reference.tokens):
         model = load_model(name, dtype=dtype, **options)
     return FirstStage(model, depth)

@@ -21,7 +21,7 @@ from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_task
 from harness.types import Pairs, Result
-from tests.models import tiny
+from tests.models import tiny, tiny_rotary
 from tests.toys import Toy, retrieval_files, vector, write_task
 
 # Six words each, so that BM25 ranks by the number of apples: d2, then d6 and d3 (equal, the higher id first),
@@ -365,6 +365,7 @@ def test_options_reach_a_first_stage_that_can_take_them(bi: Path, tmp_path: Path
     assert (loaded(str(bi)).dtype, loaded(str(bi)).variant) == ("bfloat16", ("bf16",))
     assert loaded(f"{bi}+fp16-20").dtype == "float16", "the name's own"
     assert loaded(str(bi), dtype="float32").variant == ()
+    assert loaded(str(tiny_rotary.published(tmp_path / "rotary"))).dtype == "bfloat16"
     assert loaded("bm25-7").name == "harness/bm25"
     assert loaded("char-ngram").dtype == "float32"
     folder = tiny.copied(bi, tmp_path / "pickled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -63,6 +64,8 @@ def verify(
     weights: Annotated[
         Path | None, typer.Option(help="With --model-only: folder with the model's files.")
     ] = None,
+    trust_remote_code: common.TrustRemoteCode = False,
+    allow_pickle: common.AllowPickle = False,
     catalog: common.Catalog = None,
     data: common.Data = None,
     cache: common.Cache = None,
@@ -83,10 +86,11 @@ def verify(
             raise ConfigError(
                 "--model-only compares no scores: leave out --suite, --against, --card, --published"
             )
-        _golden(model, device, dtype, weights, catalog, offline=offline, json=json)
+        allowed = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
+        _golden(model, device, dtype, weights, catalog, allowed, offline=offline, json=json)
         return
-    if device or dtype or weights:
-        raise ConfigError("--device, --dtype and --weights go with --model-only; scores are read, not made")
+    if device or dtype or weights or trust_remote_code or allow_pickle:
+        raise ConfigError("options of loading a model go with --model-only; scores are read, not made")
     if card is not None and published is not None:
         raise ConfigError("--card and --published: choose one")
     given = Against.card if card else Against.published if published else None
@@ -109,6 +113,7 @@ def _golden(
     dtype: str | None,
     weights: Path | None,
     catalog: Path | None,
+    allowed: Mapping[str, bool],
     *,
     offline: bool,
     json: bool,
@@ -117,7 +122,13 @@ def _golden(
     from harness.models.golden import compare_golden
 
     card, compared = compare_golden(
-        model, catalog=catalog, device=device, dtype=dtype, weights=weights, offline=offline
+        model,
+        catalog=catalog,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        offline=offline,
+        **allowed,
     )
     differing = [one.what for one in compared if not one.agrees]
     if json:

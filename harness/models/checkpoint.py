@@ -24,7 +24,7 @@ TOKENIZER_FILES = (
     "vocab.txt", "vocab.json", "merges.txt",
     "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "entity_vocab.json",
 )  # fmt: skip
-STEPS = ("Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
+STEPS = ("Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")  # the first three by their config.json
 _OLD_POOLING = {
     "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens", "mean": "pooling_mode_mean_tokens",
     "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
@@ -205,10 +205,11 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
     """
     modules = read_json(folder / "modules.json", [])
     kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    places = [str(module.get("path", "")) for module in modules]
     if kinds and kinds[0] not in ("Transformer", "StaticEmbedding"):
         raise ModelError(f"{folder}: its first module is {kinds[0]!r}; only transformers can be loaded")
     static = kinds[:1] == ["StaticEmbedding"]
-    root = str(modules[0].get("path", "")).removeprefix(".") if modules else ""
+    root = places[0].removeprefix(".") if places else ""
     base = folder / root
     if not static and not (base / "config.json").is_file():
         raise ModelError(
@@ -216,10 +217,7 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
         )
     if (base / "adapter_config.json").is_file():
         raise ModelError(f"{base} holds a PEFT adapter; merge it into its base model first")
-    steps = tuple(
-        _step(folder, kind, str(module.get("path", "")))
-        for kind, module in zip(kinds[1:], modules[1:], strict=True)
-    )
+    steps = tuple(_step(folder, kind, path) for kind, path in zip(kinds[1:], places[1:], strict=True))
     own = weight_files(base, allow_pickle)
     weights = [_inside(root, name) for name in own]
     config = read_json(base / "config.json", {})
@@ -230,9 +228,8 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False, code: bool = Fa
     for step in steps:
         if step.kind in ("Dense", "LayerNorm"):
             weights += [_inside(step.path, name) for name in weight_files(folder / step.path, allow_pickle)]
-    bert_name = next(
-        (p.name for p in sorted(base.glob("sentence_*_config.json"))), "sentence_bert_config.json"
-    )
+    named = sorted(p.name for p in base.glob("sentence_*_config.json"))
+    bert_name = named[0] if named else "sentence_bert_config.json"
     bert = read_json(base / bert_name, {})
     _refuse_exotic(base / bert_name, bert)
     tokenizer = [_inside(root, name) for name in TOKENIZER_FILES if (base / name).is_file()]
@@ -282,7 +279,10 @@ def pooling_modes(step: Step) -> tuple[str, ...]:
 def _step(folder: Path, kind: str, path: str) -> Step:
     if kind not in STEPS:
         raise ModelError(f"{folder}: module {kind!r} cannot be loaded; known are {', '.join(STEPS)}")
-    return Step(kind, path, read_json(folder / path / "config.json", {}) if path else {})
+    config = folder / path / "config.json"
+    if kind in STEPS[:3] and not (path and config.is_file()):
+        raise ModelError(f"{config} is missing: modules.json names a {kind} there, which it describes")
+    return Step(kind, path, read_json(config, {}) if path else {})
 
 
 def _refuse_exotic(path: Path, bert: Mapping[str, Any]) -> None:

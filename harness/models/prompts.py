@@ -113,7 +113,7 @@ def contradicted(prompts: Mapping[str, str], stored: Mapping[str, str]) -> dict[
 def check_policy(policy: str) -> None:
     """Raise UnknownNameError for a policy that does not exist."""
     if policy not in POLICIES:
-        raise UnknownNameError("prompt policy", policy, POLICIES)
+        raise UnknownNameError("prompt policy", policy, POLICIES, f"known: {', '.join(POLICIES)}")
 
 
 def check_keys(prompts: Mapping[str, str], what: str = "prompt key") -> None:

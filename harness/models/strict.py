@@ -8,14 +8,16 @@ the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, MissingExtraError, ModelError
 from harness.models.checkpoint import Checkpoint
-from harness.models.identity import PROBES, raw_token_ids
+from harness.models.identity import PROBES, piece_ids, raw_token_ids
 from harness.models.quiet import quiet
 from harness.models.remap import open_remapped
+from harness.models.weights import read_json
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 # A range, stored by old versions; and what no pooling here uses, though a classifier does.
@@ -61,6 +63,7 @@ def open_model(
         return rotary.open_network(checkpoint, dtype=dtype, device=device, unused_tensors=unused_tensors)
     name = _architecture(checkpoint, classifier)
     where = checkpoint.transformer
+    _refuse_code_elsewhere(where / "config.json", trust_remote_code and not checkpoint.layout)
     try:
         with quiet():
             model, report = getattr(transformers, name).from_pretrained(
@@ -77,7 +80,7 @@ def open_model(
     if checkpoint.config.get("model_type") in _ENCODERS:
         allowed = (*allowed, "decoder.", "lm_head.")
     refuse_differences(report, checkpoint, allowed, (*allowed, *unused_tensors))
-    refuse_non_finite(model.named_parameters(), where)
+    refuse_non_finite(chain(model.named_parameters(), model.named_buffers()), where)
     _refuse_unsaved_buffers(model, where)
     return model.to(device).eval().requires_grad_(False)
 
@@ -91,12 +94,14 @@ def open_tokenizer(
         tokenizer_type: transformers' name of the class to build, where the declared one is wrong.
 
     Raises:
-        ModelError: it cannot be built, or answers other ids than the folder's own tokenizer.json.
+        ModelError: it cannot be built, or answers other ids than the folder's own tokenizer.json or, of
+            XLM-R and T5 where there is none, SentencePiece model.
         MissingExtraError: a library that it needs is not installed.
     """
     from transformers import AutoTokenizer
 
     kind = {"tokenizer_type": tokenizer_type} if tokenizer_type else {}
+    _refuse_code_elsewhere(folder / "tokenizer_config.json", trust_remote_code)
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
@@ -108,14 +113,17 @@ def open_tokenizer(
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the tokenizer in {folder} cannot be built: {_first_line(error)}") from error
-    if (folder / "tokenizer.json").is_file():
+    name = type(tokenizer).__name__
+    raw = (folder / "tokenizer.json").is_file()
+    file, due = ("tokenizer.json", raw_token_ids(folder)) if raw else piece_ids(folder, name)
+    if due:
         with quiet():
-            built = tokenizer(list(PROBES))["input_ids"]
-        for text, ours, theirs in zip(PROBES, built, raw_token_ids(folder), strict=True):
+            built = tokenizer(list(PROBES), add_special_tokens=raw)["input_ids"]
+        for text, ours, theirs in zip(PROBES, built, due, strict=True):
             if list(ours) != theirs:
                 raise ModelError(
-                    f"{folder}: {type(tokenizer).__name__}, as transformers builds it, disagrees with "
-                    f"tokenizer.json\non {text!r}: {list(ours)[:12]} instead of {theirs[:12]}"
+                    f"{folder}: {name}, as transformers builds it, disagrees with {file}\n"
+                    f"on {text!r}: {list(ours)[:12]} instead of {theirs[:12]}"
                 )
     return tokenizer
 
@@ -201,6 +209,16 @@ def refuse_differences(
         raise ModelError(
             f"{checkpoint.folder} does not fit {family}: tensors "
             f"{'; '.join(parts) or report['error_msgs']}{code}"
+        )
+
+
+def _refuse_code_elsewhere(file: Path, trusted: bool) -> None:
+    """A pinned revision pins the code beside it, not that of another repository (`org/name--file.Class`)."""
+    named = read_json(file, {}).get("auto_map") if trusted else None
+    if "--" in str(named):
+        raise ModelError(
+            f"{file}: its auto_map takes code from another repository, which the revision does not pin\n"
+            "put that repository's *.py files beside it and leave out what stands before '--'"
         )
 
 

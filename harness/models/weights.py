@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from harness.errors import ModelError
@@ -77,7 +78,10 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Any]]:
         return
     import torch
 
-    yield from torch.load(path, map_location="cpu", weights_only=True).items()
+    try:
+        yield from torch.load(path, map_location="cpu", weights_only=True).items()
+    except (UnpicklingError, AttributeError) as error:
+        raise ModelError(f"{path}: no pickle of tensors alone, or a damaged one") from error
 
 
 def read_json(path: Path, default: Any) -> Any:

@@ -101,6 +101,9 @@ def test_spellings() -> None:
         row = catalog.find(spelling)
         assert row is not None
         assert row.default_suite == "cmteb"
+    second = catalog.find("glucose-v2")
+    assert second is not None
+    assert second.hub == "pkshatech/GLuCoSE-base-ja-v2"
     assert catalog.find("nobody") is None
     names = list(catalog.names())
     assert "fake" not in names

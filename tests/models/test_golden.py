@@ -119,6 +119,22 @@ def test_scores_of_a_cross_encoder(cross: Path, tmp_path: Path) -> None:
     assert [one.agrees for one in compared] == [True, True]
 
 
+def test_pickle_can_be_verified_where_it_is_allowed(bi: Path, tmp_path: Path) -> None:
+    import torch
+
+    folder = tiny.copied(bi, tmp_path / "pickled")
+    torch.save(tiny.tensors(folder), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    rows = written(tmp_path, "bi-encoder", folder, values(scores=[0.0, 0.0], atol=2.0))
+    refused = harness("verify", "mine", "--model-only", "--device", "cpu", "--catalog", rows)
+    assert refused.code == 2
+    assert "--allow-pickle" in refused.err
+    allowed = harness(
+        "verify", "mine", "--model-only", "--device", "cpu", "--catalog", rows, "--allow-pickle"
+    )
+    assert allowed.code == 0, allowed.err
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -120,3 +120,8 @@ def test_route_for() -> None:
     assert route_for({}, "retrieval", "query") == ""
     with pytest.raises(UnknownNameError, match="did you mean clustering"):
         route_for(table, "clustring", "sentence")
+
+
+def test_an_unknown_policy_is_told_which_there_are() -> None:
+    with pytest.raises(UnknownNameError, match="known: card, mteb, none"):
+        prompt_for({}, "foo", "sts", "sentence")

@@ -69,3 +69,23 @@ def test_buffers_that_no_checkpoint_holds(own: Path, tmp_path: Path) -> None:
     (own / "own.py").write_text(CODE.replace("BUFFER", buffer))
     with pytest.raises(ModelError, match=r"keeps buffers out of the checkpoint.*slopes"):
         encode(own, tmp_path, trust=True)
+
+
+def test_a_buffer_that_is_stored_is_looked_at(own: Path, tmp_path: Path) -> None:
+    import torch
+
+    (own / "own.py").write_text(CODE.replace("BUFFER", 'self.register_buffer("scale", torch.ones(2))'))
+    state = tiny.tensors(own)
+    tiny.store(own, {**state, "scale": torch.ones(2)})
+    encode(own, tmp_path, trust=True)
+    tiny.store(own, {**state, "scale": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(ModelError, match="'scale' holds NaN or infinity"):
+        encode(own, tmp_path, trust=True)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_of_another_repository_is_not_pinned(own: Path, tmp_path: Path, file: str) -> None:
+    name = "AutoModel" if file == "config.json" else "AutoTokenizer"
+    tiny.change(own / file, auto_map={name: "else/where--own.OwnModel"})
+    with pytest.raises(ModelError, match="code from another repository, which the revision does not pin"):
+        encode(own, tmp_path, trust=True)

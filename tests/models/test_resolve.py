@@ -144,6 +144,8 @@ def test_offline_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
         "HF_ENDPOINT",
         "--weights DIR",
         "*.safetensors",
+        "1_Pooling",
+        f"https://huggingface.co/intfloat/e5-base-v2/tree/{COMMIT}",
     ):
         assert part in text
     monkeypatch.setattr("harness.models.resolve.package_folder", lambda _: None)

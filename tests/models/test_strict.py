@@ -11,8 +11,10 @@ import pytest
 from harness.errors import ModelError
 from harness.models import load_model
 from harness.models.base import BiEncoder, CrossEncoder, Model
+from harness.models.strict import open_tokenizer
+from harness.models.weights import read_tensors
 from harness.types import Pairs, Texts
-from tests.models import tiny
+from tests.models import made, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -196,6 +198,7 @@ def test_rebuilt_tokenizer_that_disagrees(spoiled: Path, tmp_path: Path) -> None
         ("modules.json", '[{"type": "x.WordEmbeddings", "path": ""}]', "first module is 'WordEmbeddings'"),
         ("modules.json", '[{"type": "a.Transformer", "path": ""}, {"type": "b.CNN", "path": "1"}]', "'CNN'"),
         ("modules.json", '[{"type": "a.Transformer", "path": ""}, {"type": "b.Normalize"}]', "no Pooling"),
+        ("1_Pooling/config.json", None, r"1_Pooling/config\.json is missing.*names a Pooling"),
         ("1_Pooling/config.json", '{"pooling_mode": "best"}', "pooling mode 'best'"),
         ("1_Pooling/config.json", '{"pooling_mode_best_tokens": true}', "'pooling_mode_best_tokens' is not"),
         ("sentence_bert_config.json", '{"query_length": 8}', "'query_length' is set"),
@@ -210,6 +213,60 @@ def test_broken_folders(spoiled: Path, tmp_path: Path, file: str, text: str | No
         (spoiled / file).write_text(text)
     with pytest.raises(ModelError, match=message):
         tiny.load(spoiled, tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_ids_of_a_sentencepiece_model(
+    spoiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    """XLM-R's ids: that of the piece and one, three where there is no piece; each of them is compared."""
+    import transformers
+    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+    (tmp_path / "text").write_text(
+        "the quick brown fox jumps\nline one two tab\n東京都の天気は晴れです\n" * 20
+    )
+    SentencePieceTrainer.train(
+        input=str(tmp_path / "text"), model_prefix=str(tmp_path / "m"), vocab_size=70, minloglevel=2,
+        hard_vocab_limit=False, character_coverage=1.0,
+    )  # fmt: skip
+    (tmp_path / "m.model").rename(spoiled / "sentencepiece.bpe.model")
+    (spoiled / "tokenizer.json").unlink()
+    pieces = SentencePieceProcessor(model_file=str(spoiled / "sentencepiece.bpe.model"))
+
+    class XLMRobertaTokenizer:
+        def __call__(self, texts: list[str], **_: object) -> dict[str, list[list[int]]]:
+            rows = [[piece + 1 if piece else 3 for piece in pieces.encode(text)] for text in texts]
+            rows[-1][-1] += wrong
+            return {"input_ids": rows}
+
+    built = XLMRobertaTokenizer()
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: built)
+    if not wrong:
+        assert open_tokenizer(spoiled) is built
+        return
+    with pytest.raises(ModelError, match=r"XLMRobertaTokenizer.*disagrees with sentencepiece\.bpe\.model"):
+        open_tokenizer(spoiled)
+
+
+def test_a_language_model_is_no_encoder_unless_somebody_says_so(tmp_path: Path) -> None:
+    """Rerankers are stored so too; a mean over their tokens would score as if it meant something."""
+    folder = made.qwen3(tmp_path / "qwen")
+    tiny.load(folder, tmp_path)
+    (folder / "modules.json").unlink()
+    with pytest.raises(ModelError, match=r"is a Qwen3ForCausalLM without modules\.json"):
+        tiny.load(folder, tmp_path)
+    rows = tmp_path / "mine.yaml"
+    rows.write_text("models:\n  mine: {kind: bi-encoder, adapter: dense, path: qwen, pooling: lasttoken}\n")
+    card = load_model("mine", catalog=rows, cache=tmp_path, device="cpu").card
+    assert card.pooling == "lasttoken"
+
+
+def test_pickle_that_holds_something_else(spoiled: Path, tmp_path: Path) -> None:
+    """As where a pointer of git-lfs was copied; read by this program where tensors are renamed."""
+    (spoiled / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: no pickle of tensors alone, or a damaged one"):
+        dict(read_tensors(spoiled / "pytorch_model.bin"))
 
 
 def test_no_tokenizer(spoiled: Path, tmp_path: Path) -> None:
