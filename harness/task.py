@@ -218,7 +218,7 @@ def resolve(
     tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
     absent: tuple[Entry, ...] = ()
     if own_files:
-        entries = entries_of_files(definition, rows or kind, train_split, settings)
+        entries = entries_of_files(definition, rows or kind, train_split, settings, tested)
     else:
         entries, absent = entries_of(
             definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
