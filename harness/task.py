@@ -258,7 +258,7 @@ def resolve(
         dataset=info.path
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
-        own_loading=info is not None and info.own_loading,
+        own_loading=from_mteb and info is not None and info.own_loading,
         expect=definition.expect,
         also=tuple(map(canonical, definition.also)),
         column=definition.column or type_,

@@ -262,6 +262,7 @@ def test_a_subset_of_mtebs_retrieval_comes_from_its_hub_copy(tmp_path: Path, sta
     )
     found = suite(tmp_path, None, *lines)[0]
     assert (found.entries, found.kind, found.main) == ((("test", "japanese"),), "retrieval", "ndcg_at_10")
+    assert not found.own_loading  # so that a run without the network knows what its cache lacks
     examples = one(found)
     assert list(examples.test.documents) == ["x"]  # type: ignore[union-attr]
     assert list(examples.dev.queries) == ["ask"]  # type: ignore[union-attr]
