@@ -22,11 +22,12 @@ from harness.data.examples import (
 )
 from harness.data.findings import SHOWN, Findings, inspect
 from harness.data.load import file_paths
+from harness.definition import TaskDefinition
 from harness.errors import DataError, HarnessError, UnknownNameError
 from harness.jobs import Job, applicable, prepare, remarks
 from harness.models.base import ModelCard
 from harness.suite import load_definition
-from harness.suite_file import SuiteFile, read_suite
+from harness.suite_file import SuiteFile, definitions, read_suite
 from harness.task import Task
 
 _BESIDE = 2  # documents shown of each sort beside a query
@@ -93,16 +94,17 @@ def check_file(
         UnknownNameError: a name that the file does not define.
     """
     try:
-        suite = read_suite(path)
+        suite = read_suite(path, cache)
+        chosen, _ = definitions(suite, cache)
     except HarnessError as error:
         return Report(problems=tuple(str(error).splitlines()))
-    defined = {task.name: task for task in suite.tasks}
+    defined = {task.name: task for task in chosen}
     for name in names:
         if name not in defined:
             raise UnknownNameError(f"task of {path}", name, defined, f"it defines: {', '.join(defined)}")
     checked = tuple(
-        _check(suite, name, card, rows, data, cache, offline)
-        for name in defined
+        _check(suite, definition, card, rows, data, cache, offline)
+        for name, definition in defined.items()
         if not names or name in names
     )
     return Report(tasks=checked)
@@ -110,14 +112,14 @@ def check_file(
 
 def _check(
     suite: SuiteFile,
-    name: str,
+    definition: TaskDefinition,
     card: ModelCard | None,
     rows: int,
     data: Sequence[str | Path] | None,
     cache: str | Path | None,
     offline: bool,
 ) -> Checked:
-    definition = next(task for task in suite.tasks if task.name == name)
+    name = definition.name
     try:
         task = load_definition(definition, suite.protocol, data=data, cache=cache)
     except HarnessError as error:
@@ -169,8 +171,9 @@ def _inspected(task: Task, entry: tuple[str, str], offline: bool) -> Findings:
     except DataError as error:
         return Findings(problems=[str(error)])
     source = {"form": task.source.format, "columns": task.columns, "document": task.document}
-    parts = files.read_parts(task.kind, paths, **source, complain=complain)  # type: ignore[arg-type]
-    findings = inspect(task.kind, {n: part for n, part in parts.items() if part.places}, task.settings)
+    kind = task.rows or task.kind
+    parts = files.read_parts(kind, paths, **source, complain=complain)  # type: ignore[arg-type]
+    findings = inspect(kind, {n: part for n, part in parts.items() if part.places}, task.settings)
     for where, lines in said.items():
         more = len(lines) - SHOWN
         findings.problems += lines[:SHOWN]

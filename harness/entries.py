@@ -73,9 +73,16 @@ def entries_of(
 
 
 def entries_of_files(
-    definition: TaskDefinition, kind: str, train_split: str, settings: Mapping[str, Any]
+    definition: TaskDefinition,
+    kind: str,
+    train_split: str,
+    settings: Mapping[str, Any],
+    tested: Sequence[str] | None = None,
 ) -> tuple[Entry, ...]:
     """The (split, subset) pairs that a source's files hold, in their order, or those of them asked for.
+
+    Args:
+        tested: the splits to score where the definition names none; default all of the files.
 
     Raises:
         ConfigError: the files make no such kind, training rows are missing, or nothing is left to score.
@@ -104,10 +111,12 @@ def entries_of_files(
     kept = tuple(
         (split, subset)
         for split, subset in there
-        if split in (named_splits(definition) or (split,)) and subset in (definition.subsets or (subset,))
+        if split in (named_splits(definition) or tested or (split,))
+        and subset in (definition.subsets or (subset,))
     )
     if not kept:
-        raise ConfigError(f"task {definition.name}: its files hold no split to score")
+        wanted = f" {tested[0]!r}" if tested else ""
+        raise ConfigError(f"task {definition.name}: its files hold no split{wanted} to score")
     return kept
 
 
@@ -130,9 +139,13 @@ def dev_split(
     scored = {split for split, _ in entries}
     usual = ["validation", "dev", *(["train"] if kind != "classification" else [])]
     free = [split for split in usual if split not in scored]
-    if folder is None:
+    source = definition.source
+    if folder is not None:
+        there = {split for split, _ in layout.entries(folder, kind)}
+    elif source is not None and source.files is not None:
+        there = set(source.files)
+    else:
         return "validation" if "validation" in free else free[-1]
-    there = {split for split, _ in layout.entries(folder, kind)}
     return next((split for split in free if split in there), free[0])
 
 

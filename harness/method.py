@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.data import files, layout
+from harness.data.judged import ROWS
 from harness.data.mteb_catalog import TaskInfo
 from harness.definition import TaskDefinition
 from harness.errors import DataError, UnknownNameError
@@ -26,8 +27,8 @@ def rows_of(
             return rows if meant and not layout.has_parts(folder) else ""
         source = definition.source
         if source is not None and source.files is not None:
-            plain = all(isinstance(said, str) for said in source.files.values())
-            return rows if meant and plain else ""
+            named = files.files_of(definition.name, kind, source.files).values() if meant else ()
+            return rows if meant and all(set(parts) == {ROWS} for parts in named) else ""
         return rows if meant and source is not None and source.hub and not source.configs else ""
     return ""
 

@@ -8,18 +8,18 @@ is moved to `<DIR>/<Task>` when everything the suite needs is in it, so that no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.data import layout, lock
-from harness.data.build import LABELLED
+from harness.data.covered import covers, of_ones_own, rows_of, scored_with, stem_of, training, unasked_dev
 from harness.data.examples import fingerprint
 from harness.data.folders import Held, held, publish, stage, staged, write_manifest
 from harness.data.load import load_examples
 from harness.data.presence import check, in_cache, remote
-from harness.data.write import tables, write_table
+from harness.data.write import write_table
 from harness.entries import Entry
 from harness.errors import ConfigError, DataError, HarnessError
 from harness.models import models
@@ -108,16 +108,18 @@ def prefetch(
 
 def missing(task: Task, root: Path) -> tuple[Entry, ...]:
     """The entries of a task that the folder lacks, by its manifest alone: nothing is hashed."""
-    if layout.by_hand(root, task.name):
+    if of_ones_own(task, root):
         return ()
+    if unasked_dev(task, root / task.name):
+        return task.entries
     there = {path.name for path in (root / task.name).glob("*")}
     files = there.intersection(layout.read_manifest(root / task.name).get("files", ()))
-    return tuple(entry for entry in task.entries if not _covers(files, task, entry))
+    return tuple(entry for entry in task.entries if not covers(files, task, entry))
 
 
 def standing(task: Task, root: Path) -> str:
     """How a task stands in the folder, in a few words, without a file being read or the hub being asked."""
-    if layout.by_hand(root, task.name):
+    if of_ones_own(task, root):
         return "your own files"
     if lock.conflicts([task], root):
         return "there at another revision"
@@ -131,29 +133,29 @@ def standing(task: Task, root: Path) -> str:
 
 def _one(task: Task, root: Path, update: bool, offline: bool, listen: Listener) -> Outcome:
     final, work = root / task.name, lock.hidden(root, "work", task.name)
-    if layout.by_hand(root, task.name):
+    if of_ones_own(task, root):
         return Outcome(task, "own")
     listen(task, "checking")
     replaced = bool(lock.conflicts([task], root))
     if replaced and not update:  # another process was quicker, with other data
         ready([task], root)
     there = Held({}, ()) if replaced else held(final)
-    old = (
-        [(str(s), str(b)) for s, b in lock.read(root).get(task.name, {}).get("entries", ())]
-        if replaced
-        else []
-    )
+    listed = lock.read(root).get(task.name, {}).get("entries", ()) if replaced else ()
+    old = [of for split, subset in listed for of in scored_with(task, (str(split), str(subset)))]
     for name in there.damaged:
         listen(task, f"{final / name} differs from its manifest: fetched again")
-    broken = {layout.place(name, task.kind) for name in there.damaged}
-    more = [entry for entry in (*old, *sorted(broken)) if not _training(task, entry)]
+    places = (layout.place(name, task.kind) for name in there.damaged)
+    broken = {of for place in places for of in scored_with(task, place)}
+    if not replaced and unasked_dev(task, final):
+        broken |= set(task.entries)
+    more = [entry for entry in (*old, *sorted(broken)) if not training(task, entry)]
     entries = dict.fromkeys((*task.entries, *more))
-    lacking = [e for e in entries if e in broken or not _covers(there.files, task, e)]
+    lacking = [e for e in entries if e in broken or not covers(there.files, task, e)]
     if not lacking:
         return Outcome(task, "there", record=_locked(root, task))
     head = _head(task, () if replaced else layout.read_manifest(final).get("languages", ()))
     stage(work, head)
-    todo = [entry for entry in lacking if not _covers(staged(work), task, entry)]
+    todo = [entry for entry in lacking if not covers(staged(work), task, entry)]
     loaded: dict[str, Any] = {}
     narrow = replace(task, entries=tuple(todo))
     for number, entry in enumerate(todo, 1):
@@ -179,17 +181,15 @@ def _write(
     before = staged(work)
     files = dict(before)
     try:
-        parts = tables(examples, sets=task.scorer.name == "minibatch_kmeans")
-        for part, table in parts.items():
-            if part == "train" and _covers(files, task, entry):
+        for own, part, table in rows_of(task, entry, examples):
+            if part == "train" and stem_of(task, own, part) in {Path(name).stem for name in files}:
                 continue  # the same rows for every split of a subset
-            name = write_table(work, _stem(task, entry, part), table)
+            name = write_table(work, stem_of(task, own, part), table)
             files[name] = layout.sha256(work / name)
-        del examples, parts
+        del examples
         write_manifest(work, head, files)
-        folder = layout.open_folder(work)
-        again = layout.load(folder, task.kind, split, subset, train_split=task.train_split)
-        if fingerprint(again) != wanted:
+        fetched = replace(task, folder=layout.open_folder(work), source=None)
+        if fingerprint(load_examples(fetched, split, subset, {}, offline=True)) != wanted:
             raise DataError("read back, it is not what was written")
     except DataError as error:
         write_manifest(work, head, before)
@@ -208,24 +208,6 @@ def _patiently(load: Callable[[], Any], task: Task, listen: Listener) -> Any:
     return load()
 
 
-def _training(task: Task, entry: Entry) -> bool:
-    """Whether an entry is only there for others to be trained on."""
-    return task.kind in LABELLED and entry[0] == task.train_split and entry not in task.entries
-
-
-def _covers(files: Collection[str], task: Task, entry: Entry) -> bool:
-    """Whether files hold everything that an entry is read from."""
-    stems = {Path(name).stem for name in files}
-    return all(_stem(task, entry, part) in stems for part in layout.parts(task.kind))
-
-
-def _stem(task: Task, entry: Entry, part: str) -> str:
-    split, subset = entry
-    if part in ("rows", "train"):
-        return layout.stem(task.train_split if part == "train" else split, subset)
-    return layout.stem(split, subset, part)
-
-
 def _head(task: Task, languages: Sequence[str]) -> dict[str, Any]:
     """A task's manifest without its files."""
     return {
@@ -237,6 +219,7 @@ def _head(task: Task, languages: Sequence[str]) -> dict[str, Any]:
         "source": lock.source_of(task),
         "revision": task.revision,
         "rendered": {"document": task.document},
+        **({"dev": task.dev_split} if task.scorer.dev else {}),
     }
 
 

@@ -220,7 +220,7 @@ def resolve(
     tested = tested_splits(definition, info if same_kind else None) if chosen.dev else None
     absent: tuple[Entry, ...] = ()
     if own_files:
-        entries = entries_of_files(definition, rows or kind, train_split, settings)
+        entries = entries_of_files(definition, rows or kind, train_split, settings, tested)
     else:
         entries, absent = entries_of(
             definition, info if same_kind else None, folder, rows or kind, train_split, settings, tested
@@ -260,7 +260,7 @@ def resolve(
         dataset=info.path
         if info and same_kind
         else (definition.source.hub or "" if definition.source else ""),
-        own_loading=info is not None and info.own_loading,
+        own_loading=from_mteb and info is not None and info.own_loading,
         expect=definition.expect,
         tolerance=definition.tolerance,
         also=tuple(map(canonical, definition.also)),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import check_file
+from harness.errors import DataError
 from harness.models import load_model
 from harness.models.base import ModelCard
 from harness.paths import tasks_folder
@@ -19,7 +20,7 @@ from harness.suite import load_suite
 from harness.suite_file import suite_names
 from tests.cli.test_cli import Answer, inside  # noqa: F401 - a fixture
 from tests.data.test_files import put
-from tests.toys import ToyCross
+from tests.toys import ToyCross, sts_rows, write_task
 
 EXAMPLES = sorted((tasks_folder() / "examples").glob("*.yaml"))
 HEAD = "suite: mine\ntitle: Mine\nprotocol: custom\ntasks:\n"
@@ -73,6 +74,33 @@ def test_a_reranker_scores_rows_of_texts(tmp_path: Path) -> None:
     suite = load_suite(str(tasks_folder() / "examples" / "affiliations.yaml"))
     (result,) = evaluate(ToyCross(), suite, cache=tmp_path)
     assert 0 < result.main_score <= 1
+
+
+def test_ranked_documents_are_never_passed_over(tmp_path: Path) -> None:
+    rows = [f'{{"query": "{query}", "positive": "a", "documents": ["b", "a"]}}' for query in "pq"]
+    put(tmp_path / "rows.jsonl", "\n".join(rows))
+    task = "  - {{name: T, kind: reranking, source: {{files: {{test: {files}}}}}{more}}}"
+    head = "suite: t\ntitle: T\nprotocol: custom\ntasks:\n"
+    path = put(tmp_path / "s.yaml", head + task.format(files="rows.jsonl", more=""))
+    with pytest.raises(DataError, match=r"'documents' is not read.*\nwrite scorer: cross_encoder_reranking"):
+        list(evaluate(ToyCross(), load_suite(str(path)), cache=tmp_path / "c"))
+    scorer = ", scorer: cross_encoder_reranking"
+    put(path, head + task.format(files="{x: rows.jsonl, y: rows.jsonl}", more=scorer))
+    report = check_file(str(path))
+    assert report.all_problems == []
+    assert [entry.findings.warnings for entry in report.tasks[0].entries] == [[], []]
+    assert [entry.findings.counts for entry in report.tasks[0].entries] == [{"rows": 2}] * 2
+    found = list(evaluate(ToyCross(), load_suite(str(path)), cache=tmp_path / "c"))
+    assert [result.subset for result in found] == ["x", "y"]
+    assert all("base_map" in result.exact for result in found)
+
+
+def test_the_tasks_of_a_benchmark_are_checked_too(tmp_path: Path) -> None:
+    path = put(tmp_path / "b.yaml", "suite: b\ntitle: B\nbenchmark: MTEB(eng, v1)\n")
+    write_task(tmp_path / "d", "BIOSSES", "sts", "cosine_spearman", test=sts_rows(5))
+    report = check_file(str(path), names=["BIOSSES"], data=[tmp_path / "d"], offline=True)
+    assert [(task.name, len(task.entries[0].rows)) for task in report.tasks] == [("BIOSSES", 3)]
+    assert report.all_problems == []
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:

@@ -47,6 +47,31 @@ tasks:
 """
 
 
+CHOSEN = """
+suite: chosen
+title: Chosen on a dev split
+protocol: jmteb
+tasks:
+  - name: Pairs
+    kind: sts
+    source: {{hub: org/pairs, revision: {revision}}}
+    splits: {{dev: dev, test: test}}
+    columns: {{score: gold}}
+  - name: Labels
+    kind: classification
+    source: {{hub: org/labels, revision: {revision}, config: x}}
+    splits: {{dev: validation, test: test}}
+  - name: Find
+    kind: retrieval
+    source: {{hub: org/find, revision: {revision}}}
+    document: "{{text}} | {{title}}"
+  - name: Asked
+    kind: retrieval
+    source: {{hub: org/asked, revision: {revision}}}
+    document: "{{text}}"
+"""
+
+
 class Rows(list[dict[str, Any]]):
     """As much of a `datasets.Dataset` as the reader needs."""
 
@@ -74,7 +99,8 @@ class Hub:
             return {"corpus": [{"_id": f"d{i}", "title": f"T{i}", "text": f"{mark} {i}"} for i in range(5)]}
         if name == "queries":
             return {"queries": [{"_id": "q1", "text": "one"}, {"_id": "q2", "text": "unjudged"}]}
-        return {"test": [{"query-id": "q1", "corpus-id": "d3", "score": 1}]}
+        grades = [{"query-id": "q1", "corpus-id": "d3", "score": 1}]
+        return {"test": grades, "validation": grades[:]} if path == "org/asked" else {"test": grades}
 
     def __call__(self, path: str, name: str | None, *, revision: str) -> Any:
         self.asked.append((path, name, revision))
@@ -143,6 +169,62 @@ def test_what_is_fetched_is_what_the_source_gives(stand_in: Hub, root: Path) -> 
     # Without the suite's templates and column names too.
     bare = layout.load(layout.open_folder(root / "Find"), "retrieval", "test", "default")
     assert fingerprint(bare) == found["Find", "test", "default"]
+
+
+def test_the_dev_split_of_a_protocol_that_chooses_comes_along(
+    stand_in: Hub, root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "chosen.yaml"
+    path.write_text(CHOSEN.format(revision=OLD))
+    tasks = load_suite(str(path), fetched=root).tasks
+    assert states(run(tasks, root)) == ["written"] * 4
+    names = {
+        f"{name}/{file.name}" for name in ("Pairs", "Labels", "Asked") for file in (root / name).glob("*.p*")
+    }
+    assert names == {
+        "Pairs/test.parquet", "Pairs/dev.parquet",
+        "Labels/train.parquet", "Labels/validation.parquet", "Labels/test.parquet",
+        "Asked/test.corpus.parquet", "Asked/test.queries.parquet", "Asked/test.qrels.parquet",
+        "Asked/validation.queries.parquet", "Asked/validation.qrels.parquet",
+    }  # fmt: skip
+    asked = len(stand_in.asked)
+    local = load_suite(str(path), data=[root]).tasks
+    found = prints(local)
+    assert [missing(task, root) for task in tasks] == [()] * 4
+    assert states(run(tasks, root)) == ["there"] * 4
+    assert len(stand_in.asked) == asked
+    assert found == prints(tasks)
+    assert [task.entries for task in local] == [task.entries for task in tasks]
+    (root / "Pairs" / "dev.parquet").unlink()
+    (root / "Asked" / "validation.qrels.parquet").unlink()
+    assert states(run(tasks, root)) == ["written", "there", "there", "written"]
+    assert prints(local) == found
+
+
+def test_a_dev_split_that_nobody_asked_for_is_still_to_be_fetched(
+    stand_in: Hub, root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "plain.yaml"
+    path.write_text(CHOSEN.format(revision=OLD).replace("protocol: jmteb", "protocol: custom"))
+    run(load_suite(str(path), fetched=root).tasks, root)
+    path.write_text(CHOSEN.format(revision=OLD))
+    tasks = load_suite(str(path), fetched=root).tasks
+    assert [bool(missing(task, root)) for task in tasks] == [True] * 4
+    assert states(run(tasks, root)) == ["written"] * 4
+    assert prints(load_suite(str(path), data=[root]).tasks) == prints(tasks)
+
+
+def test_files_that_a_suite_names_are_where_they_are(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, sts_rows(5))))
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "suite: o\ntitle: O\ntasks:\n  - {name: O, kind: sts, source: {files: {test: rows.jsonl}}}\n"
+    )
+    tasks = load_suite(str(path), fetched=root).tasks
+    assert standing(tasks[0], root) == "your own files"
+    assert ready(tasks, root)[1] == []
+    assert states(run(tasks, root)) == ["own"]
+    assert not (root / "O").exists()
 
 
 def test_manifests_and_the_lock_file_say_what_is_there(stand_in: Hub, root: Path) -> None:

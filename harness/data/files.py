@@ -15,7 +15,15 @@ from harness.data.judged import ASKED, ROWS
 from harness.data.naming import PARTS, fields_of, renames
 from harness.data.rows import Columns, Complain, Rows, check_columns, refuse
 from harness.data.tables import Table, format_of, open_table, peek
-from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError, nearest, together
+from harness.errors import (
+    ConfigError,
+    DataError,
+    HarnessError,
+    MissingSplitError,
+    UnknownNameError,
+    nearest,
+    together,
+)
 
 Entry = tuple[str, str]  # split, subset
 Files = Mapping[Entry, Mapping[str, str]]  # to the path of each part: ROWS, or those of a ranking kind
@@ -114,7 +122,14 @@ def revision(files: Files) -> str:
 
 
 def wanted(files: Files, kind: str, entry: Entry, train_split: str) -> dict[str, str]:
-    """The paths of the parts that one split and subset needs, its training rows among them."""
+    """The paths of the parts that one split and subset needs, its training rows among them.
+
+    Raises:
+        MissingSplitError: the files do not name the split and subset.
+    """
+    if entry not in files:
+        there = ", ".join("/".join(own) for own in files)
+        raise MissingSplitError(f"files name no {'/'.join(entry)} (there is: {there})")
     parts = dict(files[entry])
     if kind in LABELLED:
         parts["train"] = files[train_split, entry[1]][ROWS]

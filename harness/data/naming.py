@@ -99,6 +99,15 @@ def renames(
             said = next((other for other in _OTHERS.get(part, {}).get(field, ()) if other in there), None)
         if said is not None and said != field:
             found[field] = said
+    if (
+        part_of(kind, part) == "texts"
+        and "documents" in there
+        and found.get("negative", "negative") not in there
+    ):
+        raise DataError(
+            f"{where}: column 'documents' is not read, and nothing else is irrelevant: every score "
+            f"would be perfect\nwrite scorer: cross_encoder_reranking, or columns: {{negative: …}}"
+        )
     return found
 
 

@@ -21,12 +21,14 @@ from typing import IO, Any
 
 from harness.data.examples import (
     BitextExamples,
+    CandidateExamples,
     ClusterExamples,
     Examples,
     LabelledExamples,
     PairExamples,
     RankingExamples,
     SummaryExamples,
+    TripletExamples,
 )
 from harness.data.packed import Packed
 from harness.errors import DataError
@@ -108,12 +110,23 @@ def _rows(examples: Examples, sets: bool) -> Table:
                 "it can be scored from the hub's cache only"
             )
         return _pair(examples)
-    assert not isinstance(examples, RankingExamples | LabelledExamples)
+    if isinstance(examples, CandidateExamples):
+        return _candidates(examples)
+    assert isinstance(examples, TripletExamples)
     return {name: Column(getattr(examples, name)) for name in ("anchor", "entailment", "negative")}
 
 
 def _pair(examples: PairExamples | BitextExamples) -> dict[str, Column]:
     return {"sentence1": Column(examples.sentence1), "sentence2": Column(examples.sentence2)}
+
+
+def _candidates(examples: CandidateExamples) -> dict[str, Column]:
+    """Rows with negatives or documents; nulls, where some rows have the one and some the other."""
+    found = {"query": Column(examples.queries), "positive": Column(examples.positives, 1)}
+    for name, column in (("negative", examples.negatives), ("documents", examples.documents)):
+        if any(row is not None for row in column):
+            found[name] = Column(column, int(all(row is not None for row in column)))
+    return found
 
 
 def _clusters(examples: ClusterExamples, sets: bool) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,34 @@ def test_the_fingerprint_covers_dev(tmp_path: Path) -> None:
     assert fingerprint(replace(after, dev=before.dev)) == fingerprint(before) != fingerprint(after)
 
 
+def test_files_of_ones_own_have_a_dev_split_too(tmp_path: Path) -> None:
+    for split, offset in (("train", 0), ("dev", 1), ("test", 2)):
+        lines = (json.dumps(row) for row in sts_rows(5, offset=offset))
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+    files = {
+        "Both": "{dev: dev.jsonl, test: test.jsonl}",
+        "Trained": "{train: train.jsonl, test: test.jsonl}",
+        "Alone": "{test: test.jsonl}",
+        "Other": "{dev: dev.jsonl, train: train.jsonl}",
+    }
+    lines = {
+        name: f"  - {{name: {name}, kind: sts, source: {{files: {own}}}}}" for name, own in files.items()
+    }
+    both, trained, alone = suite(tmp_path, None, *(lines[name] for name in ("Both", "Trained", "Alone")))
+    assert [task.entries for task in (both, trained)] == [(("test", "default"),)] * 2
+    assert (both.dev_split, trained.dev_split) == ("dev", "train")
+    for chosen, first in ((both, 1), (trained, 0)):
+        dev = one(chosen).dev
+        assert isinstance(dev, PairExamples)
+        assert dev.sentence1[0] == sts_rows(5, offset=first)[0]["sentence1"]
+    with pytest.raises(
+        DataError, match=r"no 'validation'; name another \(splits: .*\n.*there is: test/default"
+    ):
+        one(alone)
+    with pytest.raises(ConfigError, match=r"Other: its files hold no split 'test' to score"):
+        suite(tmp_path, None, lines["Other"])
+
+
 HUB = "org/data, revision: abc, configs: {queries: x-query, corpus: x-corpus}"
 
 
@@ -233,6 +262,7 @@ def test_a_subset_of_mtebs_retrieval_comes_from_its_hub_copy(tmp_path: Path, sta
     )
     found = suite(tmp_path, None, *lines)[0]
     assert (found.entries, found.kind, found.main) == ((("test", "japanese"),), "retrieval", "ndcg_at_10")
+    assert not found.own_loading  # so that a run without the network knows what its cache lacks
     examples = one(found)
     assert list(examples.test.documents) == ["x"]  # type: ignore[union-attr]
     assert list(examples.dev.queries) == ["ask"]  # type: ignore[union-attr]

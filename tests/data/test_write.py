@@ -15,6 +15,7 @@ from harness.data import layout
 from harness.data.build import RANKING
 from harness.data.examples import (
     BitextExamples,
+    CandidateExamples,
     ClusterExamples,
     Examples,
     LabelledExamples,
@@ -74,6 +75,18 @@ CASES: dict[str, tuple[str, Examples]] = {
     "mixed grades": ("summarization", SummaryExamples(["t"], [["m", "n"]], [["h"]], [[1, 2.5]])),
     "bitext": ("bitext", BitextExamples(ODD, ODD[::-1], np.arange(6))),
     "triplet": ("triplet", TripletExamples(ODD, ODD[::-1], ODD)),
+    "negatives": (
+        "cross_encoder_reranking",
+        CandidateExamples(["q", "r"], [["a"], ["b", "c"]], [["d"], ["e"]], [None, None]),
+    ),
+    "documents": (
+        "cross_encoder_reranking",
+        CandidateExamples(["q", "r"], [["a"], []], [None, None], [["d", "a"], ["e"]]),
+    ),
+    "some with documents": (
+        "cross_encoder_reranking",
+        CandidateExamples(["q", "r"], [["a"], ["b"]], [["c"], None], [None, ["e", "b"]]),
+    ),
 }
 
 
@@ -99,7 +112,7 @@ def test_every_kind(tmp_path: Path, case: str, subset: str) -> None:
     folder = layout.open_folder(tmp_path / "T")
     assert ("test", subset) in layout.entries(folder, kind)
     assert fingerprint(layout.load(folder, kind, "test", subset)) == fingerprint(examples)
-    mixed = case in ("words and numbers", "mixed grades")
+    mixed = case in ("words and numbers", "mixed grades", "some with documents")
     assert sum(name.endswith(".jsonl") for name in names) == mixed
     assert not list((tmp_path / "T").glob(".*"))
 
