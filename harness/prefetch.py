@@ -218,7 +218,7 @@ def _head(task: Task, languages: Sequence[str]) -> dict[str, Any]:
         ),
         "source": lock.source_of(task),
         "revision": task.revision,
-        "rendered": {"document": task.document},
+        "rendered": {"document": task.document, "columns": dict(task.columns)},
         **({"dev": task.dev_split} if task.scorer.dev else {}),
     }
 

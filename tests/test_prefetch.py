@@ -391,6 +391,19 @@ def test_another_template_is_another_text(stand_in: Hub, root: Path, tmp_path: P
         ready(load_suite(str(path), fetched=root).tasks, root)
 
 
+def test_other_columns_are_other_rows(stand_in: Hub, root: Path, tmp_path: Path) -> None:
+    run(suite(root), root)
+    path = tmp_path / "mine-b.yaml"
+    text = SUITE.format(revision=OLD)
+    assert "score: gold" in text
+    path.write_text(text.replace("score: gold", "score: other"))
+    with pytest.raises(ConfigError, match=r"Pairs is there with source .*gold.*, not .*other"):
+        ready(load_suite(str(path), fetched=root).tasks, root)
+    (task,) = (t for t in load_suite(str(path), data=[root]).tasks if t.name == "Pairs")
+    with pytest.raises(DataError, match=r"its rows were read by columns .*gold"):
+        load_examples(task, *task.entries[0], {}, offline=True)
+
+
 def test_files_of_ones_own_are_left_alone(stand_in: Hub, root: Path) -> None:
     write_task(root, "Pairs", "sts", "cosine_spearman", test=sts_rows(5), dev=sts_rows(5))
     before = whole(root)

@@ -132,6 +132,11 @@ def load(
                 f"{folder.path}: its documents were written by the template {rendered.get('document')!r}, "
                 f"not {document!r}; fetch the task into another folder"
             )
+        if columns and dict(columns) != rendered.get("columns", columns):
+            raise DataError(
+                f"{folder.path}: its rows were read by columns {rendered['columns']}, not {dict(columns)}; "
+                "fetch the task into another folder"
+            )
         columns = document = None
     files: dict[tuple[str, str, str], Path] = {}
     for name in folder.names:

@@ -120,7 +120,9 @@ def source_of(task: Task) -> str:
         return "harness"
     configs = task.source.configs or {}
     named = [task.source.config, *(f"{part}={configs[part]}" for part in sorted(configs))]
-    return " ".join([f"hub:{task.dataset}", *(name for name in named if name)])
+    read_as = {"files": task.source.files, "columns": dict(task.columns)}
+    told = [f"{word}={json.dumps(said, sort_keys=True)}" for word, said in read_as.items() if said]
+    return " ".join([f"hub:{task.dataset}", *(name for name in named if name), *told])
 
 
 def conflicts(tasks: Sequence[Task], root: Path) -> list[str]:
