@@ -121,5 +121,6 @@ def test_modules_that_a_table_cannot_have(static: Path, tmp_path: Path) -> None:
     rows = json.loads((folder / "modules.json").read_text())
     rows[1]["type"] = "sentence_transformers.models.Pooling"
     tiny.put(folder / "modules.json", rows)
+    tiny.put(folder / rows[1]["path"] / "config.json", {"pooling_mode": "mean"})
     with pytest.raises(ModelError, match="'Pooling' behind a static table"):
         tiny.load(folder, tmp_path)
