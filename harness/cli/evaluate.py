@@ -163,6 +163,8 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
     what = "texts, pairs" if mixed else "pairs" if pairs else "texts"
     headers = ["task", "split", "subset", what, "distinct", "cached", "to encode", "tokens", "time"]
     common.answer(common.table(headers, rows))
+    for note in scorer.card.notes:
+        common.say(f"note: {note}")
     for line in (*_unsearched(planned), *_plan_in_words(whole), *_first_texts(planned)):
         common.answer(line)
 

@@ -152,4 +152,5 @@ def _identity_of(found: Mapping[str, Any] | None) -> dict[str, Any]:
     """The same of a lock file's record or a manifest; empty where there is none."""
     if not found:
         return {}
-    return {name: found.get(name) for name in _PINNED} | dict(found.get("rendered", {}))
+    said = {**found, **found.get("rendered", {})}
+    return {name: said.get(name) for name in _PINNED}
