@@ -79,6 +79,7 @@ function toHash() {
 function fromHash() {
   const p = new URLSearchParams(location.hash.slice(1)), next = start();
   for (const key of ["q", "min", "max", "language"]) next[key] = p.get(key) ?? "";
+  for (const key of ["min", "max"]) if (!Number.isFinite(Number(next[key]))) next[key] = ""; // a link may say anything
   if (["plot", "types", "task"].includes(p.get("view"))) next.view = p.get("view");
   for (const pair of p.getAll("has")) {
     const i = WORDS.find((w) => pair.startsWith(nameOf(w) + ":"));
