@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +35,15 @@ class Evidence:
     additive: bool = False
     resamples: int = 0
 
+    @cached_property
+    def whole(self) -> Float64:
+        """The metric of each part [p], every example counting once."""
+        return np.asarray(self.parts(np.ones((1, len(self.ids))))[:, 0])
+
     @property
     def value(self) -> float:
-        """The metric itself: every example counts once."""
-        return float(self.parts(np.ones((1, len(self.ids)))).mean())
+        """The metric itself."""
+        return float(self.whole.mean())
 
 
 def additive(ids: Sequence[str], unit: str, own: Float64, sign: float = 1.0, scale: float = 1.0) -> Evidence:

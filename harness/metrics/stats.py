@@ -68,6 +68,20 @@ def mean_spread(values: npt.ArrayLike) -> Spread:
     return Spread(float(array.std(ddof=1)) / math.sqrt(len(array)), len(array) - 1.0)
 
 
+def resampled(values: Float64, n: int, *, least: int = 2) -> Spread:
+    """Of a metric, from its values in bootstrap samples of n examples; infinite where that tells nothing.
+
+    Args:
+        values: one a resample; NaN where a resample left nothing to compute it from.
+        least: how many must be finite.
+    """
+    values = values[np.isfinite(values)]
+    if n < 2 or len(values) < least:
+        return Spread(math.inf, 1.0)
+    # Of n draws with replacement the spread is that of n, not of n - 1.
+    return Spread(float(values.std(ddof=1)) * math.sqrt(n / (n - 1)), n - 1.0)
+
+
 def sign_flip(
     differences: npt.ArrayLike, *, seed: int = 0, permutations: int = PERMUTATIONS
 ) -> tuple[float, float]:

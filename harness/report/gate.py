@@ -7,13 +7,12 @@ decides, and the check says so. Two results that were not made the same way are 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.errors import DataError, StoreError, nearest
-from harness.report.apart import Difference, differences
+from harness.report.apart import differences
 from harness.report.paired import pooled
 from harness.report.rules import Gates, Rule
 from harness.report.sides import Side
@@ -71,8 +70,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     needed = rules.needed(suite.name)
     absent: list[str] = []
     invalid: list[str] = []
-    environment: Counter[str] = Counter()
-    accepted: Counter[str] = Counter()
+    environment: set[str] = set()
+    accepted: set[str] = set()
     untested: list[str] = []
     invalid += _unknown("task", rules.named(suite.name), [task.name for task in suite.tasks], suite)
     invalid += _unknown("type", rules.named_types(suite.name), [task.type for task in suite.tasks], suite)
@@ -109,7 +108,7 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     decided = judged(checks, level, exact=limit)
     return Gate(
         suite.name, old.label, new.label, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
-        _counted(environment), _counted(accepted), tuple(untested), tuple(absent),
+        tuple(sorted(environment)), tuple(sorted(accepted)), tuple(untested), tuple(absent),
     )  # fmt: skip
 
 
@@ -141,24 +140,20 @@ def _told(
     name: str,
     pairs: Iterable[tuple[Result, Result]],
     rules: Gates,
-    environment: Counter[str],
-    accepted: Counter[str],
+    environment: set[str],
+    accepted: set[str],
 ) -> list[str]:
     """Differences that make the task's comparison invalid; the others go where they are shown."""
     wrong: dict[str, None] = {}
     for pair in pairs:
         for difference in differences(*pair):
             if difference.what in rules.accept:
-                accepted[difference.text] += 1
+                accepted.add(difference.text)
             elif difference.invalid:
-                wrong[_sentence(name, difference)] = None
+                wrong[f"{name}: {difference.text}"] = None
             else:
-                environment[difference.text] += 1
+                environment.add(difference.text)
     return list(wrong)
-
-
-def _sentence(name: str, difference: Difference) -> str:
-    return f"{name}: {difference.text}"
 
 
 def _task_check(
@@ -199,7 +194,3 @@ def _mean(level: Literal["type", "suite"], name: str, members: Sequence[Check], 
     if len(parts) < len(members):
         return check
     return replace(check, entries={("", ""): pooled(parts, weights)})
-
-
-def _counted(found: Counter[str]) -> tuple[str, ...]:
-    return tuple(sorted(found))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from harness.errors import DataError, StoreError
 from harness.kinds.evidence import Evidence, evidence
-from harness.metrics.stats import Spread, bootstrap_weights, mean_spread
+from harness.metrics.stats import Spread, bootstrap_weights, mean_spread, resampled
 from harness.report import names
 from harness.report.page import Interval
 from harness.report.values import metric_value, scale
@@ -68,9 +68,8 @@ def spread(result: Result, samples: pa.Table, metric: str, *, seed: int = 0) -> 
     )
     if found.own is not None and found.additive:
         return mean_spread(found.own)
-    repeats = found.parts(np.ones((1, len(found.ids))))[:, 0]
     whole = _bootstrapped(found, seed)
-    return whole + mean_spread(repeats) if len(repeats) > 1 else whole
+    return whole + mean_spread(found.whole) if len(found.whole) > 1 else whole
 
 
 def _bootstrapped(found: Evidence, seed: int) -> Spread:
@@ -83,10 +82,7 @@ def _bootstrapped(found: Evidence, seed: int) -> Spread:
             )
         ]
     )
-    values = values[np.isfinite(values)]  # a resample may leave nothing to correlate
-    if n < 2 or len(values) < 2:
-        return Spread(math.inf, 1.0)
-    return Spread(float(values.std(ddof=1)) * math.sqrt(n / (n - 1)), n - 1.0)
+    return resampled(values, n)
 
 
 def _columns(board: Leaderboard) -> Iterator[tuple[str, SuiteTask, str]]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from harness.errors import DataError
 from harness.kinds.evidence import Evidence, evidence
-from harness.metrics.stats import RESAMPLES, Spread, bootstrap_weights, mean_spread, sign_flip
+from harness.metrics.stats import RESAMPLES, Spread, bootstrap_weights, mean_spread, resampled, sign_flip
 from harness.report.values import lower_is_better
 from harness.types import Result
 
@@ -169,8 +169,7 @@ def _checked(result: Result, table: pa.Table, metric: str) -> Evidence:
 
 def _repeats(before: Evidence, after: Evidence) -> Float64:
     """The difference in each part that both have."""
-    once = np.ones((1, len(before.ids)))
-    old, new = before.parts(once)[:, 0], after.parts(once)[:, 0]
+    old, new = before.whole, after.whole
     if len(old) != len(new):
         raise DataError(f"one result has {len(old)} experiments, the other {len(new)}: not comparable")
     return np.asarray(new - old)
@@ -179,14 +178,9 @@ def _repeats(before: Evidence, after: Evidence) -> Float64:
 def _bootstrapped(before: Evidence, after: Evidence, seed: int) -> Spread:
     n = len(before.ids)
     limits = [RESAMPLES, max(_FEWEST, _WORK // n), *(e.resamples for e in (before, after) if e.resamples)]
-    found = np.concatenate(
-        [
-            after.parts(weights).mean(axis=0) - before.parts(weights).mean(axis=0)
-            for weights in bootstrap_weights(n, seed=seed, resamples=min(limits))
-        ]
-    )
-    found = found[np.isfinite(found)]  # a resample may leave nothing to correlate
-    if n < 2 or len(found) < min(limits) / 2:
-        return Spread(float("inf"), 1.0)
-    # Of n draws with replacement the spread is that of n, not of n - 1.
-    return Spread(float(found.std(ddof=1)) * float(np.sqrt(n / (n - 1))), n - 1.0)
+    count = min(limits)
+    found = [
+        after.parts(weights).mean(axis=0) - before.parts(weights).mean(axis=0)
+        for weights in bootstrap_weights(n, seed=seed, resamples=count)
+    ]
+    return resampled(np.concatenate(found), n, least=-(-count // 2))

@@ -12,6 +12,7 @@ from harness.metrics.stats import (
     holm,
     mean_spread,
     quantile,
+    resampled,
     sign_flip,
 )
 
@@ -114,3 +115,10 @@ def test_a_drop_of_the_detectable_size_is_found_four_times_in_five() -> None:
     assert 760 < found < 840
     assert detectable(Spread(0.0, 9.0), level=0.05, tolerance=0.2) == 0.2
     assert quantile(0.975, math.inf) == pytest.approx(1.959964, abs=1e-6)
+
+
+def test_the_spread_of_resamples() -> None:
+    values = np.array([0.1, 0.3, np.nan, 0.2])
+    assert resampled(values, 4) == Spread(pytest.approx(0.1 * math.sqrt(4 / 3)), 3.0)
+    assert resampled(values, 4, least=4) == Spread(math.inf, 1.0)
+    assert resampled(values, 1) == Spread(math.inf, 1.0)
