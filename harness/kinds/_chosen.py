@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from harness.data.examples import DevTest, PairExamples
 from harness.types import Scores, Texts
 
 Name = TypeVar("Name", bound=str)
@@ -35,6 +36,18 @@ def on_dev(texts: Mapping[str, Texts]) -> dict[str, Texts]:
 def of_dev(given: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     """What stands under a dev split's names, under the plain ones."""
     return {name: given[DEV + name] for name in names}
+
+
+def pair_parts(examples: DevTest) -> tuple[PairExamples, PairExamples]:
+    """The pairs of the dev split and of the test split."""
+    assert isinstance(examples.dev, PairExamples)
+    assert isinstance(examples.test, PairExamples)
+    return examples.dev, examples.test
+
+
+def sides(examples: PairExamples) -> dict[str, Texts]:
+    """Both sides of the pairs, bare."""
+    return {"sentence1": Texts(examples.sentence1), "sentence2": Texts(examples.sentence2)}
 
 
 def told(scores: Scores, chosen: str, dev: Mapping[Name, Mapping[str, float]], **more: Any) -> Scores:

@@ -37,8 +37,8 @@ class Cuts(NamedTuple):
 
 def needs(examples: DevTest, settings: Mapping[str, Any]) -> dict[str, Texts]:
     """Both sides of the pairs of both splits: `sentence1`, `sentence2`, `dev_sentence1`, `dev_sentence2`."""
-    dev, test = _parts(examples)
-    return {**_sides(test), **_chosen.on_dev(_sides(dev))}
+    dev, test = _chosen.pair_parts(examples)
+    return {**_chosen.sides(test), **_chosen.on_dev(_chosen.sides(dev))}
 
 
 def score(examples: DevTest, vectors: Mapping[str, Vectors], settings: Mapping[str, Any]) -> Scores:
@@ -49,10 +49,10 @@ def score(examples: DevTest, vectors: Mapping[str, Vectors], settings: Mapping[s
     """
     main = main_metric(settings.get("main") or scorer("pair_classification", "dev_selected").main, METRICS)
     check_vectors(needs(examples, settings), vectors)
-    dev, test = _parts(examples)
+    dev, test = _chosen.pair_parts(examples)
     labels, dev_labels = _labels(test, "test"), _labels(dev, "dev")
     upstream = bool(settings["upstream"])
-    on_dev = _chosen.of_dev(vectors, _sides(dev))
+    on_dev = _chosen.of_dev(vectors, _chosen.sides(dev))
     values = paired(on_dev["sentence1"], on_dev["sentence2"], CANDIDATES)
     cuts = {name: best_cuts(values[name], dev_labels, _grows(name, upstream)) for name in CANDIDATES}
     found = {name: {metric: float(getattr(cut, metric)) for metric in METRICS} for name, cut in cuts.items()}
@@ -116,16 +116,6 @@ def _grows(name: str, upstream: bool) -> bool:
 
 def _predicted(scores: Float32, threshold: np.float32, grows: bool) -> npt.NDArray[np.int8]:
     return ((scores >= threshold) if grows else (scores < threshold)).astype(np.int8)
-
-
-def _parts(examples: DevTest) -> tuple[PairExamples, PairExamples]:
-    assert isinstance(examples.dev, PairExamples)
-    assert isinstance(examples.test, PairExamples)
-    return examples.dev, examples.test
-
-
-def _sides(examples: PairExamples) -> dict[str, Texts]:
-    return {"sentence1": Texts(examples.sentence1), "sentence2": Texts(examples.sentence2)}
 
 
 def _labels(examples: PairExamples, split: str) -> Int64:

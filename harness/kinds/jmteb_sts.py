@@ -29,8 +29,8 @@ _ROWS = 8192
 
 def needs(examples: DevTest, settings: Mapping[str, Any]) -> dict[str, Texts]:
     """Both sides of the pairs of both splits: `sentence1`, `sentence2`, `dev_sentence1`, `dev_sentence2`."""
-    dev, test = _parts(examples)
-    return {**_sides(test), **_chosen.on_dev(_sides(dev))}
+    dev, test = _chosen.pair_parts(examples)
+    return {**_chosen.sides(test), **_chosen.on_dev(_chosen.sides(dev))}
 
 
 def score(examples: DevTest, vectors: Mapping[str, Vectors], settings: Mapping[str, Any]) -> Scores:
@@ -41,10 +41,10 @@ def score(examples: DevTest, vectors: Mapping[str, Vectors], settings: Mapping[s
     """
     main = main_metric(settings.get("main") or scorer("sts", "dev_selected").main, METRICS)
     check_vectors(needs(examples, settings), vectors)
-    dev, test = _parts(examples)
+    dev, test = _chosen.pair_parts(examples)
     gold, dev_gold = _gold(test, "test"), _gold(dev, "dev")
     upstream = bool(settings["upstream"])
-    on_dev = _chosen.of_dev(vectors, _sides(dev))
+    on_dev = _chosen.of_dev(vectors, _chosen.sides(dev))
     found = {name: _correlations(dev_gold, _values(on_dev, name, upstream)) for name in CANDIDATES}
     if upstream:
         found = {name: own or dict.fromkeys(METRICS, 0.0) for name, own in found.items()}
@@ -68,16 +68,6 @@ def metrics_from(samples: pa.Table, settings: Mapping[str, Any]) -> tuple[dict[s
     if settings["upstream"]:
         return dict.fromkeys(METRICS, 0.0), {}
     return {}, dict.fromkeys(METRICS, reason)
-
-
-def _parts(examples: DevTest) -> tuple[PairExamples, PairExamples]:
-    assert isinstance(examples.dev, PairExamples)
-    assert isinstance(examples.test, PairExamples)
-    return examples.dev, examples.test
-
-
-def _sides(examples: PairExamples) -> dict[str, Texts]:
-    return {"sentence1": Texts(examples.sentence1), "sentence2": Texts(examples.sentence2)}
 
 
 def _gold(examples: PairExamples, split: str) -> npt.NDArray[np.float64]:
