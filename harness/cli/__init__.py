@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 
@@ -19,8 +20,9 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
+@functools.cache
+def _register() -> None:
+    """Give the program its verbs: once, however often a process calls `main`."""
     from harness.cli import (
         cache,
         card,
@@ -40,6 +42,11 @@ def main() -> None:
     scoring = (evaluate, sweep, listing, tasks, leaderboard, compare, card, gate, noise)
     for module in (*scoring, prefetch, cache, verify, doctor):
         module.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one to three lines on stderr and exit code 2."""
+    _register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(

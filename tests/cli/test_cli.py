@@ -263,3 +263,12 @@ def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
         assert answer.code == 0, answer.err
         files[seed] = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(answer.out)]
     assert files["1"] == files["2"]
+
+
+def test_a_second_call_in_a_process_adds_no_verb_again(inside: Callable[..., Answer]) -> None:
+    from harness.cli import app
+
+    for _ in range(2):
+        inside("--help")
+        names = [command.name or command.callback.__name__ for command in app.registered_commands]
+        assert len(names) == len(set(names)), names
