@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -163,6 +164,7 @@ def meta(card: ModelCard) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     try:
         return version(name)

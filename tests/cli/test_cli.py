@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,33 +26,71 @@ class Answer:
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
 
 
-def harness(*arguments: object, cwd: Path | None = None, **environment: str) -> Answer:
-    """Run the command line in a process of its own."""
+def process(*arguments: object, cwd: Path | None = None, **environment: str) -> Answer:
+    """Run the command line in a process of its own, for tests of what only a fresh process shows."""
     command = [sys.executable, "-m", "harness", *map(str, arguments)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return Answer(subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False))
 
 
-@pytest.fixture
-def inside(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Answer]]:
-    """Run the command line in this process: the same program, without the seconds of a start."""
-    level = logging.getLogger().level
+def harness(*arguments: object, cwd: Path | None = None, **environment: str) -> Answer:
+    """Run the command line in this process: the same program, without the seconds of a start.
 
-    def call(*arguments: object) -> Answer:
-        from harness.cli import main
+    What the program may change of a process (arguments, streams, folder, environment, logging, warning
+    filters) is as before when it ends, so that no test meets what another left.
+    """
+    from harness.cli import main
 
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        capsys.readouterr()
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(),
+        _logging_kept(),
+        _environment_kept(),
+    ):
+        patch.setattr(sys, "argv", ["harness", *map(str, arguments)])
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        if cwd is not None:
+            patch.chdir(cwd)
+        os.environ.update(environment)
         with pytest.raises(SystemExit) as stopped:
             main()
-        out, err = capsys.readouterr()
-        code = stopped.value.code
-        return Answer(subprocess.CompletedProcess([], code if isinstance(code, int) else 0, out, err))
+    code = stopped.value.code
+    shown = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
+    if isinstance(code, str):  # as Python does at the end of a process
+        code, shown[1] = 1, f"{shown[1]}{code}\n"
+    return Answer(subprocess.CompletedProcess([], code or 0, *shown))
 
-    yield call
-    logging.getLogger().setLevel(level)
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Put the root logger's level and handlers back."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Put the environment variables back."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@pytest.fixture
+def inside() -> Callable[..., Answer]:
+    """`harness`, for tests that replace parts of the program."""
+    return harness
 
 
 @pytest.fixture
@@ -143,11 +184,11 @@ def test_quantised_vectors_are_a_run_of_their_own(
 
 def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) -> None:
     arguments = ("eval", "char-ngram", *stored("One", data, tmp_path))
-    first = harness(*arguments)
+    first = process(*arguments)
     assert first.code == 0, first.err
     assert "cosine_spearman" in first.out
     assert "[2/2] One" in first.err
-    again = harness(*arguments, "--json", "--quiet")
+    again = process(*arguments, "--json", "--quiet")
     assert again.err == ""
     found = json.loads(again.out)
     assert [(r["task"], r["subset"], r["reused"]) for r in found] == [
@@ -216,7 +257,7 @@ def test_jina_weights_from_a_folder(tmp_path: Path, data: Path, inside: Callable
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data: Path) -> None:
     (tmp_path / "file").write_text("")
-    answer = harness("eval", "bm25", "--task", "Find", "--data", data, "--results", tmp_path / "file" / "r")
+    answer = process("eval", "bm25", "--task", "Find", "--data", data, "--results", tmp_path / "file" / "r")
     assert answer.code == 2
     assert "file" in answer.err
     assert "Traceback" not in answer.err
@@ -248,7 +289,7 @@ def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
     files = {}
     for seed in ("1", "2"):
         out = tmp_path / seed
-        answer = harness(
+        answer = process(
             "eval",
             "char-ngram",
             "--suite",
@@ -272,3 +313,20 @@ def test_a_second_call_in_a_process_adds_no_verb_again(inside: Callable[..., Ans
         inside("--help")
         names = [command.name or command.callback.__name__ for command in app.registered_commands]
         assert len(names) == len(set(names)), names
+
+
+def test_a_call_leaves_the_process_as_it_was(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the helper of these tests: the program changes all of this, and the next test must not see it."""
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+    def state() -> tuple[object, ...]:
+        root = logging.getLogger()
+        streams = (sys.stdout, sys.stderr, sys.argv)
+        return dict(os.environ), root.level, list(root.handlers), list(warnings.filters), Path.cwd(), streams
+
+    before = state()
+    for arguments in (stored("One", data, tmp_path), ("--task", "One", "--data", data, "--dry-run", "-vv")):
+        assert harness("eval", "char-ngram", *arguments, cwd=tmp_path, HARNESS_DATA="nowhere").code == 0
+        assert state() == before
