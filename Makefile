@@ -29,7 +29,7 @@ eval: $(STAMP)
 endif
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 # The leaderboard's page in a real browser: needs Debian's package chromium, or one named in CHROMIUM.
 test-browser: .venv/.browser
