@@ -124,6 +124,32 @@ def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> Non
         assert done.returncode == 0, done.stderr
 
 
+def test_a_second_call_in_a_process_adds_no_verb_again(inside: Callable[..., Answer]) -> None:
+    from harness.cli import app
+
+    for _ in range(2):
+        inside("--help")
+        names = [command.name or command.callback.__name__ for command in app.registered_commands]
+        assert len(names) == len(set(names)), names
+
+
+def test_a_call_leaves_the_process_as_it_was(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the helper of these tests: the program changes all of this, and the next test must not see it."""
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+    def state() -> tuple[object, ...]:
+        root = logging.getLogger()
+        streams = (sys.stdout, sys.stderr, sys.argv)
+        return dict(os.environ), root.level, list(root.handlers), list(warnings.filters), Path.cwd(), streams
+
+    before = state()
+    for arguments in (stored("One", data, tmp_path), ("--task", "One", "--data", data, "--dry-run", "-vv")):
+        assert harness("eval", "char-ngram", *arguments, cwd=tmp_path, HARNESS_DATA="nowhere").code == 0
+        assert state() == before
+
+
 VERBS = ["", "eval", "models", "tasks", "suites", "show", "leaderboard", "card", "cache", "verify", "doctor"]
 VERBS += ["prefetch"]
 
@@ -304,29 +330,3 @@ def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
         assert answer.code == 0, answer.err
         files[seed] = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(answer.out)]
     assert files["1"] == files["2"]
-
-
-def test_a_second_call_in_a_process_adds_no_verb_again(inside: Callable[..., Answer]) -> None:
-    from harness.cli import app
-
-    for _ in range(2):
-        inside("--help")
-        names = [command.name or command.callback.__name__ for command in app.registered_commands]
-        assert len(names) == len(set(names)), names
-
-
-def test_a_call_leaves_the_process_as_it_was(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the helper of these tests: the program changes all of this, and the next test must not see it."""
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
-
-    def state() -> tuple[object, ...]:
-        root = logging.getLogger()
-        streams = (sys.stdout, sys.stderr, sys.argv)
-        return dict(os.environ), root.level, list(root.handlers), list(warnings.filters), Path.cwd(), streams
-
-    before = state()
-    for arguments in (stored("One", data, tmp_path), ("--task", "One", "--data", data, "--dry-run", "-vv")):
-        assert harness("eval", "char-ngram", *arguments, cwd=tmp_path, HARNESS_DATA="nowhere").code == 0
-        assert state() == before
