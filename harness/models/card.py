@@ -25,6 +25,7 @@ def checkpoint_card(
     kind: ModelKind,
     dim: int | None,
     again: bool = False,
+    scaled: bool = False,
     pooling: str | None,
     normalized: bool | None,
 ) -> ModelCard:
@@ -32,6 +33,7 @@ def checkpoint_card(
 
     Args:
         again: whether vectors are scaled to unit length once more after they were cut to `dim`.
+        scaled: whether they had unit length before they were cut or rounded, where no file of it says so.
 
     Raises:
         ModelError: the row's kind is another, or a length is asked for that the positions cannot hold.
@@ -80,6 +82,8 @@ def checkpoint_card(
     }
     if again:  # vectors of old keep their address
         settings["cut"] = "unit"
+    if scaled:
+        settings["scaled"] = True
     if options.quant is not None:
         settings["quant"] = options.quant
     if dtype != "float32":
