@@ -179,7 +179,7 @@ def _model_facts(row: Any, models: Any) -> dict[str, Any]:
 def _stored_notes(row: Any, models: Any) -> tuple[str, ...]:
     """What the checkpoint, where its files are on this machine, says otherwise than the row; no request."""
     from harness.errors import ModelError
-    from harness.models.card import prompt_notes
+    from harness.models.card import checkpoint_notes
     from harness.models.checkpoint import read_checkpoint
     from harness.models.hub import fetch
 
@@ -191,7 +191,7 @@ def _stored_notes(row: Any, models: Any) -> tuple[str, ...]:
             if row.path
             else fetch(row.hub, row.revision, models, offline=True, package=row.package)
         )
-        return prompt_notes(row, read_checkpoint(folder), row.kind)
+        return checkpoint_notes(row, read_checkpoint(folder), row.kind)
     except ModelError:
         return ()  # not here, or not readable: loading it says what is wrong
 

@@ -104,7 +104,7 @@ def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwi
     rows = tmp_path / "rows.yaml"
     rows.write_text(
         f"models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    path: {folder}\n"
-        "    prompts: {query: 'q: ', document: 'd: ', sts: 's: '}\n"
+        "    pooling: cls\n    prompts: {query: 'q: ', document: 'd: ', sts: 's: '}\n"
     )
     facts = json.loads(inside("show", "mine", "--catalog", rows, "--json").out)["model"]
     assert set(facts["rendered"]) == {*RETRIEVAL_KINDS, *OTHER_KINDS}
@@ -113,7 +113,7 @@ def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwi
     assert facts["rendered"]["sts"] == {"sentence": "s: ..."}
     assert facts["rendered"]["bitext"] == {"sentence": "..."}
     note = "query prompt: the catalog's 'q: ' is used, the checkpoint stores 'other: '"
-    assert facts["notes"] == [note]
+    assert facts["notes"] == ["pooling: the checkpoint's 'mean' is used, the catalog says 'cls'", note]
     assert "query: 'q: ...'" in inside("show", "mine", "--catalog", rows).out
     bare = json.loads(inside("show", "char-ngram", "--json").out)["model"]
     assert bare["rendered"]["retrieval"] == {"query": "...", "document": "..."}

@@ -109,6 +109,30 @@ def test_prompts_of_the_checkpoint_that_the_row_replaces_are_named(bi: Path, tmp
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "notes"),
+    [
+        (
+            "pooling: cls, normalize: false",
+            (
+                "pooling: the checkpoint's 'mean' is used, the catalog says 'cls'",
+                "unit length: the checkpoint's modules scale to it, the catalog says that they do not",
+            ),
+        ),
+        ("pooling: mean, normalize: true", ()),
+        ("licence: mit", ()),
+    ],
+)
+def test_modules_that_the_row_contradicts_are_followed_and_named(
+    bi: Path, tmp_path: Path, said: str, notes: tuple[str, ...]
+) -> None:
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(f"models:\n  mine: {{kind: bi-encoder, adapter: dense, hub: me/mine, {said}}}\n")
+    card = load_model("mine", weights=bi, catalog=rows, cache=tmp_path).card
+    assert (card.pooling, card.normalized) == ("mean", True)
+    assert card.notes[1:] == notes
+
+
 def test_folder_inside_a_hub_cache(bi: Path, tmp_path: Path) -> None:
     folder = tiny.copied(bi, tmp_path / "hub/models--intfloat--nobody/snapshots" / COMMIT)
     card = tiny.load(folder, tmp_path).card
