@@ -165,6 +165,10 @@ def test_a_config_without_sizes_and_damaged_weights(spoiled: Path, tmp_path: Pat
     (spoiled / "model.safetensors").write_bytes(raw[:100])
     with pytest.raises(ModelError, match="cannot be loaded"):
         score(spoiled, tmp_path)
+    for header in (b'{"a": {"dtype": "F32"}}', b'{"a": 1}', b"[1]", b"{"):
+        (spoiled / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(ModelError, match=r"model\.safetensors cannot be loaded: its header"):
+            score(spoiled, tmp_path)
 
 
 def test_luke_equals_transformers_own(tmp_path: Path) -> None:
