@@ -130,11 +130,12 @@ def load_definition(
     definition: TaskDefinition,
     protocol: str,
     *,
+    rng: Rng = "alone",
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
 ) -> Task:
-    """One task of a suite's file, resolved; arguments and errors as in `load_suite`."""
-    groups: list[Group] = [(protocol, "alone", [definition])]
+    """One task of a suite's file, resolved; `rng` is the suite's, the rest as in `load_suite`."""
+    groups: list[Group] = [(protocol, rng, [definition])]
     (task,) = _resolve_all(groups, None, None, _roots(data, None), cache)
     return task
 

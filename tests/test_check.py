@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import check_file
-from harness.errors import DataError
+from harness.errors import DataError, UnknownNameError
 from harness.models import load_model
 from harness.models.base import ModelCard
 from harness.paths import tasks_folder
@@ -150,6 +150,65 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     (sort,) = [task for task in report.tasks if task.name == "sort"]
     assert sort.entries[0].findings.counts["labels"] == {"rows": {"a": 1, "c": 1}, "train": {"a": 1, "b": 1}}
     assert sort.entries[0].rows[1] == {"text": "hm", "label": "c"}
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "gives"),
+    [
+        ("kind: pair_classification, scorer: dev_selected", "cosine_ap", "binary_f1, accuracy"),
+        ("kind: pair_classification", "binary_f1", "max_ap"),
+        ("kind: reranking", "ndcg_at_7", "ndcg_at_5, ndcg_at_10"),
+    ],
+)
+def test_a_main_metric_that_is_never_given_is_refused_before_anything_is_encoded(
+    task: str, metric: str, gives: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"cat {n},cats {n},{n % 2}\n" for n in range(6))
+    for name in ("dev", "test"):
+        put(tmp_path / f"{name}.csv", f"sentence1,sentence2,label\n{rows}")
+    put(tmp_path / "c.csv", "id,text\n1,x\n2,y\n")
+    put(tmp_path / "q.csv", "id,text\nq,x\n")
+    put(tmp_path / "r.qrels", "q 0 1 1\n")
+    put(tmp_path / "l.csv", 'query_id,corpus_ids\nq,"[1, 2]"\n')
+    pairs = "splits: {dev: dev, test: test}, source: {files: {dev: dev.csv, test: test.csv}}"
+    ranked = "source: {files: {test: {corpus: c.csv, queries: q.csv, qrels: r.qrels, candidates: l.csv}}}"
+    data = ranked if "reranking" in task else pairs if "dev" in task else "source: {files: {test: test.csv}}"
+    path = put(tmp_path / "mine.yaml", f"{HEAD}  - {{name: mine, {task}, main: {metric}, {data}}}\n")
+    (first, *_) = check_file(str(path)).all_problems
+    assert first.startswith(f"unknown metric of mine '{metric}'")
+    assert gives in first
+    model = load_model("fake", cache=tmp_path)
+    model.encode = None  # type: ignore[method-assign]
+    with pytest.raises(UnknownNameError, match=f"unknown metric of mine '{metric}'"):
+        list(evaluate(model, load_suite(str(path)), cache=tmp_path / "cache"))
+
+
+def test_dev_rows_are_inspected_too(tmp_path: Path) -> None:
+    put(tmp_path / "test.csv", "sentence1,sentence2,score\na,b,1\nc,d,2\n")
+    put(tmp_path / "dev.csv", "sentence1,sentence2,score\na,,1\nc,d,2\nc,d,2\n")
+    source = "splits: {dev: dev, test: test}, source: {files: {dev: dev.csv, test: test.csv}}"
+    task = f"  - {{name: mine, kind: sts, scorer: dev_selected, {source}}}\n"
+    path = put(tmp_path / "mine.yaml", HEAD + task)
+    (entry,) = check_file(str(path)).tasks[0].entries
+    assert entry.findings.counts == {"rows": 2, "dev rows": 3}
+    assert [line.split("dev.csv, ")[1] for line in entry.findings.warnings] == [
+        "row 1 (line 2), 'sentence2': an empty text",
+        "row 3 (line 4): the same as row 2 (line 3)",
+    ]
+    put(tmp_path / "dev.csv", "sentence1,sentence2,score\na,b,x\nc,d,y\n")
+    assert [line.rpartition(" ")[2] for line in check_file(str(path)).all_problems] == ["'x'", "'y'"]
+
+
+def test_the_random_stream_of_the_suite_is_checked_with(tmp_path: Path) -> None:
+    for name in "ab":
+        rows = "".join(f"{name} {n},{n % 3}\n" for n in range(30))
+        put(tmp_path / f"{name}.csv", f"sentences,labels\n{rows}")
+    task = "  - {name: mine, kind: clustering, source: {files: {test: {a: a.csv, b: b.csv}}}}\n"
+    path = put(tmp_path / "mine.yaml", HEAD.replace("tasks:", "rng: sequence\ntasks:") + task)
+    report = check_file(str(path))
+    assert report.all_problems == []
+    assert report.tasks[0].task == load_suite(str(path)).tasks[0]
+    assert report.tasks[0].task.sequence == (("test", "a"), ("test", "b"))
 
 
 def test_every_bad_row_of_a_clustering_file_is_said(tmp_path: Path) -> None:
