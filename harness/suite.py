@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.data.layout import by_hand
 from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Rng, TaskDefinition
-from harness.errors import ConfigError, HarnessError, UnknownNameError, together
+from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders
 from harness.scorers import PROTOCOLS
 from harness.suite_file import Aggregate, definitions, home_of, is_path, read_suite, suite_names
@@ -68,7 +68,16 @@ def load_suite(
     definition = read_suite(name, cache)
     chosen, left_out = definitions(definition, cache)
     wanted = [(protocol or definition.protocol, definition.rng, chosen)]
-    tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+    try:
+        tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+    except (ConfigError, DataError) as error:
+        if protocol in (None, definition.protocol):
+            raise
+        raise ConfigError(
+            f"suite {name} is written for protocol {definition.protocol}; {protocol} cannot score all of it, "
+            f"for one:\n{str(error).splitlines()[0]}\n"
+            f"leave the protocol out, or name tasks that {protocol} has (harness tasks WORD finds them)"
+        ) from error
     title = definition.title
     if left_out:
         title += f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)"
