@@ -263,3 +263,12 @@ def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
         assert answer.code == 0, answer.err
         files[seed] = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(answer.out)]
     assert files["1"] == files["2"]
+
+
+def test_v_says_what_an_error_only_counts(inside: Callable[..., Answer], tmp_path: Path) -> None:
+    command = ("eval", "char-ngram", "--suite", "mteb-en", "--offline", "--results", tmp_path / "r")
+    short, long = inside(*command), inside(*command, "-v")
+    assert (short.code, long.code) == (2, 2)
+    assert len(short.err.strip().splitlines()) <= 4
+    assert "NFCorpus (mteb/nfcorpus @ " not in short.err
+    assert "NFCorpus (mteb/nfcorpus @ " in long.err
