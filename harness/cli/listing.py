@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 _YAML = (".yaml", ".yml")
 
@@ -101,7 +101,10 @@ def list_tasks(
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A model, suite or task.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A model, suite or task.", autocompletion=complete.anything),
+    ],
     data: common.Data = None,
     cache: common.Cache = None,
     catalog: common.Catalog = None,
@@ -109,7 +112,11 @@ def show(
         float | None, typer.Option(min=0.001, help="Of a suite: tokens a second, to estimate the time.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Of a suite: take this model's last measured rate and max length.")
+        str | None,
+        typer.Option(
+            help="Of a suite: take this model's last measured rate and max length.",
+            autocompletion=complete.models,
+        ),
     ] = None,
     json: common.Json = False,
 ) -> None:
