@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import check_file
-from harness.errors import DataError, UnknownNameError
+from harness.errors import DataError, ModelError, UnknownNameError
 from harness.models import load_model
 from harness.models.base import ModelCard
 from harness.paths import tasks_folder
@@ -39,15 +39,18 @@ def test_every_example_is_fine_and_scored(path: Path, tmp_path: Path) -> None:
     assert all(entry.rows and not entry.findings.warnings for task in report.tasks for entry in task.entries)
     suite = load_suite(str(path))
     scores = {}
-    for name in ("char-ngram", "bm25"):
-        if name == "bm25" and suite.tasks[0].kind == "sts":
+    protocol, able = suite.tasks[0].protocol, suite.tasks[0].scorer.models
+    for name in ("char-ngram", "bm25", "fake-cross"):
+        model = load_model(name)
+        if model.card.kind not in able or (name == "fake-cross" and "lexical" in able):
             continue
-        for result in evaluate(load_model(name), suite, store=Store(tmp_path), cache=tmp_path / "cache"):
-            assert (result.protocol, result.reused) == ("custom", False)
+        for result in evaluate(model, suite, store=Store(tmp_path), cache=tmp_path / "cache"):
+            assert (result.protocol, result.reused) == (protocol, False)
             scores[name] = result.main_score
-    assert all(0.2 < score <= 1 for score in scores.values()), scores
+    assert scores
+    assert all(0.2 < score <= 1 for name, score in scores.items() if name != "fake-cross"), scores
     stored = [found for found in tmp_path.rglob("*.json") if found.name != "model_meta.json"]
-    assert {found.parent.name for found in stored} == {"custom"}
+    assert {found.parent.name for found in stored} == {protocol}
     assert len(stored) == len(scores)
 
 
@@ -73,7 +76,11 @@ def test_a_changed_file_is_scored_again(tmp_path: Path) -> None:
 def test_a_reranker_scores_rows_of_texts(tmp_path: Path) -> None:
     suite = load_suite(str(tasks_folder() / "examples" / "affiliations.yaml"))
     (result,) = evaluate(ToyCross(), suite, cache=tmp_path)
+    assert (result.protocol, result.main_metric) == ("sbert", "map")
+    assert set(result.metrics) == {"map", "mrr_at_10", "ndcg_at_10"}
     assert 0 < result.main_score <= 1
+    with pytest.raises(ModelError, match="is scored with a cross-encoder model; harness/bm25 is of kind"):
+        list(evaluate(load_model("bm25"), suite, cache=tmp_path))
 
 
 def test_ranked_documents_are_never_passed_over(tmp_path: Path) -> None:
