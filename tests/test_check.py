@@ -83,6 +83,17 @@ def test_a_reranker_scores_rows_of_texts(tmp_path: Path) -> None:
         list(evaluate(load_model("bm25"), suite, cache=tmp_path))
 
 
+def test_a_reranker_has_one_score_a_pair_whose_metrics_name_no_similarity(tmp_path: Path) -> None:
+    rows = "".join(f"cat {n},cats {n},{n % 2}\n" for n in range(6))
+    put(tmp_path / "test.csv", f"sentence1,sentence2,label\n{rows}")
+    task = "{name: P, kind: pair_classification, main: cosine_f1, source: {files: {test: test.csv}}}"
+    path = put(tmp_path / "mine.yaml", f"{HEAD}  - {task}\n")
+    (result,) = evaluate(ToyCross(), load_suite(str(path)), cache=tmp_path / "c")
+    assert (result.main_metric, result.main_score) == ("f1", result.metrics["f1"])
+    (result,) = evaluate(load_model("char-ngram"), load_suite(str(path)), cache=tmp_path / "c")
+    assert result.main_metric == "cosine_f1"
+
+
 def test_ranked_documents_are_never_passed_over(tmp_path: Path) -> None:
     rows = [f'{{"query": "{query}", "positive": "a", "documents": ["b", "a"]}}' for query in "pq"]
     put(tmp_path / "rows.jsonl", "\n".join(rows))
