@@ -121,7 +121,7 @@ def _check(
 ) -> Checked:
     name = definition.name
     try:
-        task = load_definition(definition, suite.protocol, data=data, cache=cache)
+        task = load_definition(definition, suite.protocol, rng=suite.rng, data=data, cache=cache)
     except HarnessError as error:
         return Checked(name, None, (str(error),))
     warnings = list(task.notes)
@@ -139,6 +139,8 @@ def _entry(task: Task, entry: tuple[str, str], card: ModelCard | None, rows: int
     findings = Findings()
     if task.source is not None and task.source.files is not None:
         findings = _inspected(task, entry, offline)
+        if task.scorer.dev:
+            _add_dev(findings, task, entry[1], offline)
     if findings.problems:
         return Entry(*entry, findings)
     shown = card if card is not None and not applicable(task, card) else _bare(task)
@@ -156,6 +158,20 @@ def _entry(task: Task, entry: tuple[str, str], card: ModelCard | None, rows: int
 def _bare(task: Task) -> ModelCard:
     """A model without prompts, of the first kind that the task takes."""
     return ModelCard(name="harness/nobody", kind=task.scorer.models[0])
+
+
+def _add_dev(findings: Findings, task: Task, subset: str, offline: bool) -> None:
+    """What is wrong with the dev rows too; that there are none is said when the task is prepared."""
+    assert task.source is not None
+    own = files.files_of(task.name, task.rows or task.kind, task.source.files or {})
+    if (task.dev_split, subset) not in own:
+        return
+    dev = _inspected(task, (task.dev_split, subset), offline)
+    findings.problems += [line for line in dev.problems if line not in findings.problems]
+    findings.warnings += [line for line in dev.warnings if line not in findings.warnings]
+    findings.counts |= {
+        f"{task.dev_split} {name}": value for name, value in dev.counts.items() if name != "train"
+    }
 
 
 def _inspected(task: Task, entry: tuple[str, str], offline: bool) -> Findings:

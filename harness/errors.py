@@ -19,7 +19,13 @@ from typing import Any
 
 
 class HarnessError(Exception):
-    """Something the user can act on; printed without a traceback, exit code 2."""
+    """Something the user can act on; printed without a traceback, exit code 2.
+
+    Attributes:
+        more: lines for those who ask for them (-v), such as every name where the message counts them.
+    """
+
+    more: tuple[str, ...] = ()
 
 
 class DataError(HarnessError):
@@ -92,4 +98,6 @@ def together(problems: Sequence[HarnessError]) -> HarnessError:
     """One error that says them all; a single one stays what it is."""
     if len(problems) == 1:
         return problems[0]
-    return DataError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
+    joined = DataError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
+    joined.more = tuple(line for problem in problems for line in problem.more)
+    return joined

@@ -12,6 +12,7 @@ from harness.data.load import load_examples
 from harness.data.packed import positions
 from harness.errors import HarnessError, ModelError, together
 from harness.first_stage import FirstStage
+from harness.method import refuse_metric
 from harness.models.base import ModelCard
 from harness.models.prompts import prompt_for, render, route_for
 from harness.streams import FRESH, Stream, following, walked
@@ -150,11 +151,12 @@ def prepare(
     """The jobs of one task, its data loaded and its texts rendered.
 
     Raises:
-        HarnessError: everything wrong with the task's data, all at once.
+        HarnessError: a main metric that is never given; else all that is wrong with the data, at once.
     """
     jobs: list[Job] = []
     problems: list[HarnessError] = []
     stream = FRESH
+    refuse_metric(task.name, task.scorer, task.shown, task.settings)
     for (split, subset), scored in walked(task):
         try:
             examples = load_examples(task, split, subset, loaded, offline=offline)

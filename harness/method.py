@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from harness.data import files, layout
@@ -10,6 +12,8 @@ from harness.data.mteb_catalog import TaskInfo
 from harness.definition import TaskDefinition
 from harness.errors import DataError, UnknownNameError
 from harness.scorers import OF_ROWS, Scorer, scorer
+
+_DEPTH = re.compile(r"_at_(\d+)$")
 
 
 def rows_of(
@@ -88,3 +92,15 @@ def settings_of(
         # Data that mteb does not know are small as a rule; 4 % of them would be nothing to cluster.
         settings |= {"max_fraction_of_documents_to_embed": None}
     return settings | definition.settings
+
+
+def refuse_metric(name: str, chosen: Scorer, metric: str, settings: Mapping[str, Any]) -> None:
+    """Raise UnknownNameError for a metric that a task's scorer never gives, as far as that shows early."""
+    module = chosen.load()
+    known = (*getattr(module, "METRICS", ()), *getattr(module, "CROSS_METRICS", ()))
+    depth, depths = _DEPTH.search(metric), settings.get("k_values")
+    if depths and depth and not settings.get("extra"):  # which have depths of their own
+        known = () if int(depth[1]) in depths else tuple(f"{metric[: depth.start()]}_at_{k}" for k in depths)
+    if known and metric not in known:
+        hint = f"scorer {chosen.name} gives {', '.join(known)}"
+        raise UnknownNameError(f"metric of {name}", metric, known, hint)

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.data import layout, lock
-from harness.data.covered import covers, of_ones_own, rows_of, scored_with, stem_of, training, unasked_dev
+from harness.data.covered import (
+    asked_dev,
+    covers,
+    of_ones_own,
+    rows_of,
+    scored_with,
+    stem_of,
+    training,
+    unasked_dev,
+)
 from harness.data.examples import fingerprint
 from harness.data.folders import Held, held, publish, stage, staged, write_manifest
 from harness.data.load import load_examples
@@ -110,11 +119,10 @@ def missing(task: Task, root: Path) -> tuple[Entry, ...]:
     """The entries of a task that the folder lacks, by its manifest alone: nothing is hashed."""
     if of_ones_own(task, root):
         return ()
-    if unasked_dev(task, root / task.name):
-        return task.entries
+    unasked = unasked_dev(task, root / task.name)
     there = {path.name for path in (root / task.name).glob("*")}
     files = there.intersection(layout.read_manifest(root / task.name).get("files", ()))
-    return tuple(entry for entry in task.entries if not covers(files, task, entry))
+    return tuple(entry for entry in task.entries if entry in unasked or not covers(files, task, entry))
 
 
 def standing(task: Task, root: Path) -> str:
@@ -146,14 +154,13 @@ def _one(task: Task, root: Path, update: bool, offline: bool, listen: Listener) 
         listen(task, f"{final / name} differs from its manifest: fetched again")
     places = (layout.place(name, task.kind) for name in there.damaged)
     broken = {of for place in places for of in scored_with(task, place)}
-    if not replaced and unasked_dev(task, final):
-        broken |= set(task.entries)
+    broken |= set() if replaced else set(unasked_dev(task, final))
     more = [entry for entry in (*old, *sorted(broken)) if not training(task, entry)]
     entries = dict.fromkeys((*task.entries, *more))
     lacking = [e for e in entries if e in broken or not covers(there.files, task, e)]
     if not lacking:
         return Outcome(task, "there", record=_locked(root, task))
-    head = _head(task, () if replaced else layout.read_manifest(final).get("languages", ()))
+    head = _head(task, None if replaced else final)
     stage(work, head)
     todo = [entry for entry in lacking if not covers(staged(work), task, entry)]
     loaded: dict[str, Any] = {}
@@ -208,18 +215,25 @@ def _patiently(load: Callable[[], Any], task: Task, listen: Listener) -> Any:
     return load()
 
 
-def _head(task: Task, languages: Sequence[str]) -> dict[str, Any]:
-    """A task's manifest without its files."""
+def _head(task: Task, final: Path | None) -> dict[str, Any]:
+    """A task's manifest without its files.
+
+    Args:
+        final: the folder that the task's files are added to, or None.
+    """
+    spoken = {language for own in task.languages.values() for language in own}
+    subsets = {subset for _, subset in task.entries}
+    if final is not None:
+        spoken.update(layout.read_manifest(final).get("languages", ()))
+        subsets.update(asked_dev(task, final))
     return {
         "kind": task.kind,
         "main": task.main,
-        "languages": sorted(
-            {language for own in task.languages.values() for language in own}.union(languages)
-        ),
+        "languages": sorted(spoken),
         "source": lock.source_of(task),
         "revision": task.revision,
         "rendered": {"document": task.document, "columns": dict(task.columns)},
-        **({"dev": task.dev_split} if task.scorer.dev else {}),
+        **({"dev": task.dev_split, "dev_subsets": sorted(subsets)} if task.scorer.dev else {}),
     }
 
 

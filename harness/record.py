@@ -159,7 +159,7 @@ def meta(card: ModelCard) -> dict[str, Any]:
         "embed_dim": card.dim,
         "license": card.licence,
         "similarity_fn_name": card.similarity,
-        "framework": ["PyTorch"] if card.adapter.partition("@")[0] in ("dense", "cross") else [],
+        "framework": [card.framework] if card.framework else [],
         "use_instructions": bool(card.prompts),
     }
 

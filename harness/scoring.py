@@ -120,12 +120,18 @@ def standing(run: Run, job: Job) -> Result | None:
 
 
 def shown(result: Result, task: Task) -> Result:
-    """The result with the metric that the suite selects; what is stored keeps the protocol's."""
+    """The result with the metric that the suite selects; what is stored keeps the protocol's.
+
+    A cross-encoder has one score a pair, so that its `cosine_ap` is `ap`.
+    """
     if task.shown == task.main:
         return result
-    if task.shown not in result.metrics:
+    chosen = task.shown
+    if chosen not in result.metrics and task.kind in ("sts", "pair_classification"):
+        chosen = chosen.rpartition("_")[2]
+    if chosen not in result.metrics:
         raise UnknownNameError(f"metric of {task.name}", task.shown, result.metrics)
-    return replace(result, main_metric=task.shown)
+    return replace(result, main_metric=chosen)
 
 
 def found_in(store: Store | None, card: ModelCard, task: Task, split: str, subset: str) -> Result | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.data.layout import by_hand
 from harness.data.mteb_catalog import catalog
 from harness.definition import NAME, Rng, TaskDefinition
-from harness.errors import ConfigError, HarnessError, UnknownNameError, together
+from harness.errors import ConfigError, DataError, HarnessError, UnknownNameError, together
 from harness.paths import cache_folder, data_folders
 from harness.scorers import PROTOCOLS
 from harness.suite_file import Aggregate, definitions, home_of, is_path, read_suite, suite_names
@@ -68,7 +68,16 @@ def load_suite(
     definition = read_suite(name, cache)
     chosen, left_out = definitions(definition, cache)
     wanted = [(protocol or definition.protocol, definition.rng, chosen)]
-    tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+    try:
+        tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+    except (ConfigError, DataError) as error:
+        if protocol in (None, definition.protocol):
+            raise
+        raise ConfigError(
+            f"suite {name} is written for protocol {definition.protocol}; {protocol} cannot score all of it, "
+            f"for one:\n{str(error).splitlines()[0]}\n"
+            f"leave the protocol out, or name tasks that {protocol} has (harness tasks WORD finds them)"
+        ) from error
     title = definition.title
     if left_out:
         title += f" ({len(chosen)} of {len(chosen) + len(left_out)} tasks)"
@@ -130,11 +139,12 @@ def load_definition(
     definition: TaskDefinition,
     protocol: str,
     *,
+    rng: Rng = "alone",
     data: Sequence[str | Path] | None = None,
     cache: str | Path | None = None,
 ) -> Task:
-    """One task of a suite's file, resolved; arguments and errors as in `load_suite`."""
-    groups: list[Group] = [(protocol, "alone", [definition])]
+    """One task of a suite's file, resolved; `rng` is the suite's, the rest as in `load_suite`."""
+    groups: list[Group] = [(protocol, rng, [definition])]
     (task,) = _resolve_all(groups, None, None, _roots(data, None), cache)
     return task
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import check_file
-from harness.errors import DataError
+from harness.errors import DataError, ModelError, UnknownNameError
 from harness.models import load_model
 from harness.models.base import ModelCard
 from harness.paths import tasks_folder
@@ -39,15 +39,18 @@ def test_every_example_is_fine_and_scored(path: Path, tmp_path: Path) -> None:
     assert all(entry.rows and not entry.findings.warnings for task in report.tasks for entry in task.entries)
     suite = load_suite(str(path))
     scores = {}
-    for name in ("char-ngram", "bm25"):
-        if name == "bm25" and suite.tasks[0].kind == "sts":
+    protocol, able = suite.tasks[0].protocol, suite.tasks[0].scorer.models
+    for name in ("char-ngram", "bm25", "fake-cross"):
+        model = load_model(name)
+        if model.card.kind not in able or (name == "fake-cross" and "lexical" in able):
             continue
-        for result in evaluate(load_model(name), suite, store=Store(tmp_path), cache=tmp_path / "cache"):
-            assert (result.protocol, result.reused) == ("custom", False)
+        for result in evaluate(model, suite, store=Store(tmp_path), cache=tmp_path / "cache"):
+            assert (result.protocol, result.reused) == (protocol, False)
             scores[name] = result.main_score
-    assert all(0.2 < score <= 1 for score in scores.values()), scores
+    assert scores
+    assert all(0.2 < score <= 1 for name, score in scores.items() if name != "fake-cross"), scores
     stored = [found for found in tmp_path.rglob("*.json") if found.name != "model_meta.json"]
-    assert {found.parent.name for found in stored} == {"custom"}
+    assert {found.parent.name for found in stored} == {protocol}
     assert len(stored) == len(scores)
 
 
@@ -73,7 +76,22 @@ def test_a_changed_file_is_scored_again(tmp_path: Path) -> None:
 def test_a_reranker_scores_rows_of_texts(tmp_path: Path) -> None:
     suite = load_suite(str(tasks_folder() / "examples" / "affiliations.yaml"))
     (result,) = evaluate(ToyCross(), suite, cache=tmp_path)
+    assert (result.protocol, result.main_metric) == ("sbert", "map")
+    assert set(result.metrics) == {"map", "mrr_at_10", "ndcg_at_10"}
     assert 0 < result.main_score <= 1
+    with pytest.raises(ModelError, match="is scored with a cross-encoder model; harness/bm25 is of kind"):
+        list(evaluate(load_model("bm25"), suite, cache=tmp_path))
+
+
+def test_a_reranker_has_one_score_a_pair_whose_metrics_name_no_similarity(tmp_path: Path) -> None:
+    rows = "".join(f"cat {n},cats {n},{n % 2}\n" for n in range(6))
+    put(tmp_path / "test.csv", f"sentence1,sentence2,label\n{rows}")
+    task = "{name: P, kind: pair_classification, main: cosine_f1, source: {files: {test: test.csv}}}"
+    path = put(tmp_path / "mine.yaml", f"{HEAD}  - {task}\n")
+    (result,) = evaluate(ToyCross(), load_suite(str(path)), cache=tmp_path / "c")
+    assert (result.main_metric, result.main_score) == ("f1", result.metrics["f1"])
+    (result,) = evaluate(load_model("char-ngram"), load_suite(str(path)), cache=tmp_path / "c")
+    assert result.main_metric == "cosine_f1"
 
 
 def test_ranked_documents_are_never_passed_over(tmp_path: Path) -> None:
@@ -150,6 +168,65 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     (sort,) = [task for task in report.tasks if task.name == "sort"]
     assert sort.entries[0].findings.counts["labels"] == {"rows": {"a": 1, "c": 1}, "train": {"a": 1, "b": 1}}
     assert sort.entries[0].rows[1] == {"text": "hm", "label": "c"}
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "gives"),
+    [
+        ("kind: pair_classification, scorer: dev_selected", "cosine_ap", "binary_f1, accuracy"),
+        ("kind: pair_classification", "binary_f1", "max_ap"),
+        ("kind: reranking", "ndcg_at_7", "ndcg_at_5, ndcg_at_10"),
+    ],
+)
+def test_a_main_metric_that_is_never_given_is_refused_before_anything_is_encoded(
+    task: str, metric: str, gives: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"cat {n},cats {n},{n % 2}\n" for n in range(6))
+    for name in ("dev", "test"):
+        put(tmp_path / f"{name}.csv", f"sentence1,sentence2,label\n{rows}")
+    put(tmp_path / "c.csv", "id,text\n1,x\n2,y\n")
+    put(tmp_path / "q.csv", "id,text\nq,x\n")
+    put(tmp_path / "r.qrels", "q 0 1 1\n")
+    put(tmp_path / "l.csv", 'query_id,corpus_ids\nq,"[1, 2]"\n')
+    pairs = "splits: {dev: dev, test: test}, source: {files: {dev: dev.csv, test: test.csv}}"
+    ranked = "source: {files: {test: {corpus: c.csv, queries: q.csv, qrels: r.qrels, candidates: l.csv}}}"
+    data = ranked if "reranking" in task else pairs if "dev" in task else "source: {files: {test: test.csv}}"
+    path = put(tmp_path / "mine.yaml", f"{HEAD}  - {{name: mine, {task}, main: {metric}, {data}}}\n")
+    (first, *_) = check_file(str(path)).all_problems
+    assert first.startswith(f"unknown metric of mine '{metric}'")
+    assert gives in first
+    model = load_model("fake", cache=tmp_path)
+    model.encode = None  # type: ignore[method-assign]
+    with pytest.raises(UnknownNameError, match=f"unknown metric of mine '{metric}'"):
+        list(evaluate(model, load_suite(str(path)), cache=tmp_path / "cache"))
+
+
+def test_dev_rows_are_inspected_too(tmp_path: Path) -> None:
+    put(tmp_path / "test.csv", "sentence1,sentence2,score\na,b,1\nc,d,2\n")
+    put(tmp_path / "dev.csv", "sentence1,sentence2,score\na,,1\nc,d,2\nc,d,2\n")
+    source = "splits: {dev: dev, test: test}, source: {files: {dev: dev.csv, test: test.csv}}"
+    task = f"  - {{name: mine, kind: sts, scorer: dev_selected, {source}}}\n"
+    path = put(tmp_path / "mine.yaml", HEAD + task)
+    (entry,) = check_file(str(path)).tasks[0].entries
+    assert entry.findings.counts == {"rows": 2, "dev rows": 3}
+    assert [line.split("dev.csv, ")[1] for line in entry.findings.warnings] == [
+        "row 1 (line 2), 'sentence2': an empty text",
+        "row 3 (line 4): the same as row 2 (line 3)",
+    ]
+    put(tmp_path / "dev.csv", "sentence1,sentence2,score\na,b,x\nc,d,y\n")
+    assert [line.rpartition(" ")[2] for line in check_file(str(path)).all_problems] == ["'x'", "'y'"]
+
+
+def test_the_random_stream_of_the_suite_is_checked_with(tmp_path: Path) -> None:
+    for name in "ab":
+        rows = "".join(f"{name} {n},{n % 3}\n" for n in range(30))
+        put(tmp_path / f"{name}.csv", f"sentences,labels\n{rows}")
+    task = "  - {name: mine, kind: clustering, source: {files: {test: {a: a.csv, b: b.csv}}}}\n"
+    path = put(tmp_path / "mine.yaml", HEAD.replace("tasks:", "rng: sequence\ntasks:") + task)
+    report = check_file(str(path))
+    assert report.all_problems == []
+    assert report.tasks[0].task == load_suite(str(path)).tasks[0]
+    assert report.tasks[0].task.sequence == (("test", "a"), ("test", "b"))
 
 
 def test_every_bad_row_of_a_clustering_file_is_said(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from harness import network
 from harness.data import presence
 from harness.data.presence import absent, check, in_cache, lacking
-from harness.errors import DataError
+from harness.errors import DataError, together
 from harness.plan import plan_run
 from harness.run import evaluate
 from harness.suite import Suite, load_task
@@ -133,9 +133,15 @@ def test_many_missing_tasks_stay_a_few_lines(data: Path) -> None:
     tasks = remote(
         "SciFact", "JSTS", "ArguAna", "NFCorpus", "FiQA2018", "STS12", "STS13", "STS14", "STS15"
     ).tasks
-    text = str(lacking(tasks, True, "harness prefetch X --data DIR"))
-    assert len(text.splitlines()) == 2
-    assert all(task.name in text for task in tasks)
+    error = lacking(tasks, True, "harness prefetch X --data DIR")
+    assert len(str(error).splitlines()) == 2
+    assert "data of 9 tasks: SciFact, JSTS, ArguAna, NFCorpus, FiQA2018, STS12, STS13, STS14 and 1" in str(
+        error
+    )
+    assert "harness prefetch X --data DIR" in str(error)
+    assert [line.split()[0] for line in error.more] == [task.name for task in tasks]
+    assert together([DataError("other"), error]).more == error.more
+    assert lacking(tasks[:8], True, "").more == ()
 
 
 @pytest.mark.parametrize("offline", [True, False])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,28 @@ def test_a_dev_split_that_nobody_asked_for_is_still_to_be_fetched(
     assert [bool(missing(task, root)) for task in tasks] == [True] * 4
     assert states(run(tasks, root)) == ["written"] * 4
     assert prints(load_suite(str(path), data=[root]).tasks) == prints(tasks)
+
+
+def test_a_dev_split_is_asked_for_subset_by_subset(stand_in: Hub, root: Path, tmp_path: Path) -> None:
+    """One subset's dev queries do not stand in for another's, which would be scored without a choice."""
+    path = tmp_path / "chosen.yaml"
+    path.write_text(CHOSEN.format(revision=OLD))
+    asked = load_suite(str(path), fetched=root).tasks[3]
+    run([asked], root)
+    folder, manifest = root / "Asked", json.loads((root / "Asked/manifest.json").read_text())
+    assert (manifest["dev"], manifest["dev_subsets"]) == ("validation", ["default"])
+    for name in list(manifest["files"]):  # as a task that knows no dev split would have left another subset
+        if name.startswith("test."):
+            other = layout.stem("test", "b", name.split(".")[1]) + ".parquet"
+            shutil.copy(folder / name, folder / other)
+            manifest["files"][other] = manifest["files"][name]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    both = replace(asked, entries=(("test", "default"), ("test", "b")))
+    assert missing(both, root) == (("test", "b"),)
+    assert module._head(replace(asked, entries=both.entries[1:]), folder)["dev_subsets"] == ["b", "default"]
+    del manifest["dev_subsets"]  # as earlier versions wrote it
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert missing(both, root) == ()
 
 
 def test_files_that_a_suite_names_are_where_they_are(root: Path, tmp_path: Path) -> None:

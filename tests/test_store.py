@@ -625,6 +625,20 @@ def test_mteb_reads_the_model_meta(tmp_path: Path) -> None:
     assert list(store.results()) == []
 
 
+@pytest.mark.parametrize(
+    ("adapter", "framework"),
+    [("dense@1", ["PyTorch"]), ("rotary@1", ["PyTorch"]), ("static@1", ["NumPy"]), ("lexical@1", [])],
+)
+def test_the_framework_is_one_of_mtebs(adapter: str, framework: list[str], tmp_path: Path) -> None:
+    from mteb.models.model_meta import ModelMeta
+
+    from harness.models.base import ModelCard
+    from harness.record import meta
+
+    path = Store(tmp_path).write_model_meta(meta(ModelCard(name="org/name", adapter=adapter)))
+    assert ModelMeta.model_validate_json_resolved(path.read_bytes()).framework == framework
+
+
 def test_what_is_known_of_models_is_gathered_over_their_folders(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_model_meta({"name": "org/name", "revision": "a", "embed_dim": 384})

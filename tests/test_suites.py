@@ -307,3 +307,14 @@ def test_the_suites_of_the_page_load(tmp_path: Path, body: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(body, encoding="utf-8")
     assert suite_table(load_suite(str(path))).types
+
+
+def test_another_protocol_than_a_suite_is_written_for_is_refused_as_such() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^suite jmteb is written for protocol jmteb-1\.3\.3; mteb cannot"
+    ) as no:
+        load_suite("jmteb", protocol="mteb")
+    assert len(str(no.value).splitlines()) == 3
+    assert load_suite("jmteb", protocol="jmteb").tasks[0].protocol == "jmteb"
+    with pytest.raises(UnknownNameError, match="unknown protocol 'mtebb'"):
+        load_suite("jmteb", protocol="mtebb")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -55,18 +56,19 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        _explain(str(error))
+        _explain(str(error), error.more)
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
         _explain(
             f"{type(error).__name__}: {error}\nnot an error this program knows; -vv shows where it came from"
         )
 
 
-def _explain(text: str) -> None:
-    """Print an error and leave with exit code 2; under -vv let the traceback through."""
+def _explain(text: str, more: Sequence[str] = ()) -> None:
+    """Print an error, under -v `more` too, and leave with code 2; under -vv let the traceback through."""
     if "-vv" in sys.argv:
         raise
     lines = text.splitlines()
     shown = [*lines[:19], f"... and {len(lines) - 19} more"] if len(lines) > 20 else lines
+    shown += more if {"-v", "--verbose"} & set(sys.argv) else ()
     sys.stderr.write("error: " + "\n       ".join(shown) + "\n")
     raise SystemExit(2)

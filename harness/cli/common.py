@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.cli import complete
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Make no network call.")]
 Cache = Annotated[
@@ -35,15 +37,25 @@ Verbose = Annotated[
 # Of the verbs that score a model.
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path."),
+    typer.Argument(
+        metavar="MODEL",
+        help="A catalog name (NAME@REVISION+VARIANT), a hub id or a local path.",
+        autocompletion=complete.models,
+    ),
 ]
 Suite = Annotated[
-    str | None, typer.Option(help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.")
+    str | None,
+    typer.Option(
+        help="A suite (harness suites lists them), mteb:BENCHMARK or a YAML file.",
+        autocompletion=complete.suites,
+    ),
 ]
-Task = Annotated[list[str] | None, typer.Option(help="A task; repeatable.")]
+Task = Annotated[list[str] | None, typer.Option(help="A task; repeatable.", autocompletion=complete.tasks)]
 Subset = Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")]
 Split = Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")]
-Protocol = Annotated[str | None, typer.Option(help="Override the suite's protocol.")]
+Protocol = Annotated[
+    str | None, typer.Option(help="Override the suite's protocol.", autocompletion=complete.protocols)
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")]
 Dtype = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
 Dim = Annotated[
@@ -65,6 +77,7 @@ FirstStage = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[-K]",
+        autocompletion=complete.models,
         help="Of a cross-encoder on retrieval tasks: bm25 or a bi-encoder, and how many documents a "
         "query it proposes; default 100.",
     ),

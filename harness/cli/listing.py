@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 _YAML = (".yaml", ".yml")
 
@@ -101,7 +101,10 @@ def list_tasks(
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A model, suite or task.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A model, suite or task.", autocompletion=complete.anything),
+    ],
     data: common.Data = None,
     cache: common.Cache = None,
     catalog: common.Catalog = None,
@@ -109,7 +112,11 @@ def show(
         float | None, typer.Option(min=0.001, help="Of a suite: tokens a second, to estimate the time.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Of a suite: take this model's last measured rate and max length.")
+        str | None,
+        typer.Option(
+            help="Of a suite: take this model's last measured rate and max length.",
+            autocompletion=complete.models,
+        ),
     ] = None,
     json: common.Json = False,
 ) -> None:
@@ -179,7 +186,7 @@ def _model_facts(row: Any, models: Any) -> dict[str, Any]:
 def _stored_notes(row: Any, models: Any) -> tuple[str, ...]:
     """What the checkpoint, where its files are on this machine, says otherwise than the row; no request."""
     from harness.errors import ModelError
-    from harness.models.card import prompt_notes
+    from harness.models.card import checkpoint_notes
     from harness.models.checkpoint import read_checkpoint
     from harness.models.hub import fetch
 
@@ -191,7 +198,7 @@ def _stored_notes(row: Any, models: Any) -> tuple[str, ...]:
             if row.path
             else fetch(row.hub, row.revision, models, offline=True, package=row.package)
         )
-        return prompt_notes(row, read_checkpoint(folder), row.kind)
+        return checkpoint_notes(row, read_checkpoint(folder), row.kind)
     except ModelError:
         return ()  # not here, or not readable: loading it says what is wrong
 

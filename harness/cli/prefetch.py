@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 if TYPE_CHECKING:
     from harness.errors import HarnessError
@@ -26,13 +26,24 @@ def register(app: typer.Typer) -> None:
 def prefetch(
     suite: Annotated[
         str | None,
-        typer.Argument(metavar="[SUITE]", help="A suite (harness suites lists them) or a YAML file."),
+        typer.Argument(
+            metavar="[SUITE]",
+            help="A suite (harness suites lists them) or a YAML file.",
+            autocompletion=complete.suites,
+        ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Fetch this model's files into the hub's cache too."),
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Fetch this model's files into the hub's cache too.",
+            autocompletion=complete.models,
+        ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="A task instead of a suite; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="A task instead of a suite; repeatable.", autocompletion=complete.tasks),
+    ] = None,
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; repeatable.")] = None,
     split: Annotated[list[str] | None, typer.Option(help="Only this split; repeatable.")] = None,
     data: Annotated[

@@ -49,7 +49,7 @@ class Screen:
         if not self.quiet:
             variant = "".join(f"+{token}" for token in self.card.variant)
             say(f"{self.card.name}@{self.card.revision or 'no revision'}{variant} on {self.suite.title}")
-            if self.card.revision is None and self.card.adapter in ("dense", "cross"):
+            if self.card.revision is None and self.card.framework:
                 say("warning: no revision is pinned; the same name may mean other weights tomorrow")
             if self._console is not None or sys.stderr.isatty():
                 self._open()

@@ -105,8 +105,9 @@ def _size_cells(size: Any, speed: float | None) -> list[str]:
     if size is None:
         return ["?"] * 6
     counts = (size.documents, size.queries, size.texts, size.characters, size.tokens)
-    shown = ["-" if count is None else f"{count:,}" for count in counts]
-    return [*shown, duration(size.tokens / speed) if speed else "?"]
+    more = "+" if size.partly else ""
+    shown = ["-" if count is None else f"{count:,}{more}" for count in counts]
+    return [*shown, f"{duration(size.tokens / speed)}{more}" if speed else "?"]
 
 
 def _facts(task: Any, size: Any, speed: float | None) -> dict[str, Any]:
@@ -136,6 +137,7 @@ def _size_facts(size: Any, speed: float | None) -> dict[str, Any]:
         "characters": size.characters,
         "tokens": size.tokens,
         "seconds": round(size.tokens / speed, 1) if speed else None,
+        "partly": size.partly,
     }
 
 
@@ -148,6 +150,10 @@ def _notes(
     if len(unknown) < len(found):
         notes.append(
             "sizes are those of mteb's statistics, texts that tasks share counted in each; tokens are guessed"
+        )
+    if any(size is not None and size.partly for size in found):
+        notes.append(
+            "+: of the tested split alone; no statistics of the dev and training rows read beside it"
         )
     if unknown:
         some = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from harness.cli import common
+from harness.cli import common, complete
 from harness.cli.listing import list_tasks
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ def check(
     ],
     task: Annotated[list[str] | None, typer.Option(help="Only this task of it; repeatable.")] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Show the rows with this model's prompts.")
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Show the rows with this model's prompts.",
+            autocompletion=complete.models,
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows shown of each split and subset.")] = 3,
     data: common.Data = None,

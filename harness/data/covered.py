@@ -45,14 +45,29 @@ def scored_with(task: Task, place: Entry) -> list[Entry]:
     return [entry for entry in task.entries if entry[1] == place[1]]
 
 
-def unasked_dev(task: Task, folder: Path) -> bool:
-    """Whether a folder of a ranking kind was filled by a task that asked for no dev split, or another one.
+def unasked_dev(task: Task, folder: Path) -> tuple[Entry, ...]:
+    """The entries of a ranking task whose dev split, or this one, was not asked for when a folder was filled.
 
     Sources may lack it, so that no file tells; other kinds always have one.
     """
     if not task.scorer.dev or task.kind not in RANKING:
-        return False
-    return bool(layout.read_manifest(folder).get("dev") != task.dev_split)
+        return ()
+    asked = asked_dev(task, folder)
+    return tuple(entry for entry in task.entries if entry[1] not in asked)
+
+
+def asked_dev(task: Task, folder: Path) -> list[str]:
+    """The subsets of a folder for which the task's dev split was asked for, sorted.
+
+    Of manifests that do not list them it is all that the folder has.
+    """
+    manifest = layout.read_manifest(folder)
+    if not task.scorer.dev or manifest.get("dev") != task.dev_split:
+        return []
+    listed = manifest.get("dev_subsets")
+    if listed is None:
+        listed = {layout.place(name, task.kind)[1] for name in manifest.get("files", ())}
+    return sorted(listed)
 
 
 def covers(files: Collection[str], task: Task, entry: Entry) -> bool:

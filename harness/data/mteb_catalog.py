@@ -114,6 +114,11 @@ def catalog(cache_root: Path) -> Mapping[str, TaskInfo]:
     return _table(str(cache_root)).tasks
 
 
+def made_catalog(cache_root: Path) -> Mapping[str, TaskInfo]:
+    """The same where the table is in the cache already, else nothing: mteb is never imported."""
+    return catalog(cache_root) if _path(cache_root).is_file() else {}
+
+
 def benchmarks(cache_root: Path) -> Mapping[str, BenchmarkInfo]:
     """Every mteb benchmark by name; from where `catalog` comes from."""
     return _table(str(cache_root)).benchmarks
@@ -130,9 +135,13 @@ def benchmark(name: str, cache_root: Path) -> BenchmarkInfo:
     return by_name[name]
 
 
+def _path(cache_root: Path) -> Path:
+    return cache_root / "mteb" / f"tasks-{version('mteb')}-{SCHEMA}.json"
+
+
 @cache
 def _table(cache_root: str) -> MtebTable:
-    path = Path(cache_root) / "mteb" / f"tasks-{version('mteb')}-{SCHEMA}.json"
+    path = _path(Path(cache_root))
     if path.is_file():
         try:
             return msgspec.json.decode(path.read_bytes(), type=MtebTable)

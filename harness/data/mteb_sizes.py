@@ -72,6 +72,7 @@ class Size:
             two columns, subsets or tasks share count for each, so a run encodes at most this many.
         characters: in them.
         tokens: of them, guessed by the scripts of their languages; cut to a max length, where one was given.
+        partly: the training and dev rows of a scorer that reads them whole are missing: it is more than this.
     """
 
     documents: int | None
@@ -79,6 +80,7 @@ class Size:
     texts: int
     characters: int
     tokens: int
+    partly: bool = False
 
 
 Sizes = Mapping[str, Mapping[str, Mapping[str, Split]]]  # task, split, subset
@@ -87,11 +89,12 @@ Sizes = Mapping[str, Mapping[str, Mapping[str, Split]]]  # task, split, subset
 def task_size(task: Task, sizes: Sizes, max_length: int | None = None) -> Size | None:
     """The size of a resolved task over its splits and subsets; None where mteb's statistics do not give it.
 
-    They do not for data of one's own, nor for a protocol's own scorer, which reads other splits too.
+    They do not for data of one's own, and of a scorer that chooses on a dev split they give the tested split
+    alone.
     """
     if task.members:
         return total([task_size(member, sizes, max_length) for member in task.members])
-    if task.folder is not None or task.source is None or task.source.mteb is None or task.scorer.protocols:
+    if task.folder is not None or task.source is None or task.source.mteb is None:
         return None
     own = sizes.get(task.source.mteb, {})
     parts: list[Size | None] = []
@@ -116,6 +119,7 @@ def total(parts: list[Size | None]) -> Size | None:
         texts=sum(part.texts for part in known),
         characters=sum(part.characters for part in known),
         tokens=sum(part.tokens for part in known),
+        partly=any(part.partly for part in known),
     )
 
 
@@ -131,7 +135,8 @@ def _size(task: Task, split: Split, languages: tuple[str, ...], max_length: int 
         characters += count * side.characters
         # a text is one token at least; cutting the mean leaves too many tokens rather than too few
         tokens += count * min(max(side.characters * rate, 1.0), max_length or float("inf"))
-    return Size(split.documents, split.queries, texts, round(characters), round(tokens))
+    counts = split.documents, split.queries, texts, round(characters), round(tokens)
+    return Size(*counts, partly=task.scorer.dev)
 
 
 def _encoded(task: Task, distinct: int, labels: int | None) -> int:
@@ -141,7 +146,7 @@ def _encoded(task: Task, distinct: int, labels: int | None) -> int:
         fraction = settings["max_fraction_of_documents_to_embed"]
         most = int(fraction * distinct) if fraction else settings["max_document_to_embed"]
         return int(min(distinct, most or distinct))
-    if task.kind in ("classification", "multilabel"):
+    if task.kind in ("classification", "multilabel") and not task.scorer.dev:
         tested = min(distinct, settings.get("max_eval_samples") or distinct)
         return int(tested + settings["n_experiments"] * settings["samples_per_label"] * (labels or 0))
     return distinct

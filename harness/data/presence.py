@@ -12,7 +12,7 @@ from harness.network import why_offline
 if TYPE_CHECKING:
     from harness.task import Task
 
-_SHOWN = 8  # data sets named with their revisions
+_SHOWN = 8  # data sets that a message names
 
 
 def remote(task: Task) -> bool:
@@ -63,12 +63,18 @@ def check(tasks: Iterable[Task], asked: bool) -> tuple[bool, list[Task]]:
 
 
 def lacking(tasks: Sequence[Task], asked: bool, command: str) -> DataError:
-    """One error that names the data sets of all these tasks, why they cannot be had, and what gets them."""
-    shown = [
-        f"{task.name} ({task.dataset} @ {task.revision[:12]})" if len(tasks) <= _SHOWN else task.name
-        for task in tasks
-    ]
-    return DataError(
-        f"{why_offline(asked)}, and not on this machine: data of {', '.join(shown)}\n"
+    """One error that names the data sets of the tasks, why they cannot be had, and what gets them.
+
+    Of many it names the first, and says all in `more`.
+    """
+    every = [f"{task.name} ({task.dataset} @ {task.revision[:12]})" for task in tasks]
+    shown, few = ", ".join(every), len(tasks) <= _SHOWN
+    if not few:
+        named = ", ".join(task.name for task in tasks[:_SHOWN])
+        shown = f"{len(tasks)} tasks: {named} and {len(tasks) - _SHOWN} more (-v names all)"
+    error = DataError(
+        f"{why_offline(asked)}, and not on this machine: data of {shown}\n"
         f"where there is a network: {command}; then pass --data DIR (or go online: HF_ENDPOINT, HF_TOKEN)"
     )
+    error.more = () if few else tuple(every)
+    return error

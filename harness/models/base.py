@@ -12,6 +12,10 @@ from harness.types import Float32, Int64, ModelKind, Pairs, Texts
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 Say = Callable[[str], None]
+# Adapters that read a checkpoint's weights, and mteb's name for what computes with them.
+FROM_WEIGHTS = {
+    "dense": "PyTorch", "jina_bert": "PyTorch", "rotary": "PyTorch", "cross": "PyTorch", "static": "NumPy",
+}  # fmt: skip
 
 
 def unheard(line: str) -> None:
@@ -78,6 +82,11 @@ class ModelCard:
             raise UnknownNameError("kind of model", self.kind, get_args(ModelKind))
         if self.similarity not in get_args(Similarity):
             raise UnknownNameError("similarity", self.similarity, get_args(Similarity))
+
+    @property
+    def framework(self) -> str | None:
+        """What computes with the weights of a checkpoint, in mteb's words; None without a checkpoint."""
+        return FROM_WEIGHTS.get(self.adapter.partition("@")[0])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from harness.errors import ConfigError, MissingExtraError, ModelError
 from harness.models.base import ModelCard, Options, Similarity
 from harness.models.catalog import Row
-from harness.models.checkpoint import Checkpoint
+from harness.models.checkpoint import Checkpoint, pooling_modes
 from harness.models.identity import Memo, checkpoint_fingerprint
 from harness.models.prompts import check_policy, contradicted, policy_matters
 from harness.models.resolve import Source
@@ -25,6 +25,7 @@ def checkpoint_card(
     kind: ModelKind,
     dim: int | None,
     again: bool = False,
+    scaled: bool = False,
     pooling: str | None,
     normalized: bool | None,
 ) -> ModelCard:
@@ -32,6 +33,7 @@ def checkpoint_card(
 
     Args:
         again: whether vectors are scaled to unit length once more after they were cut to `dim`.
+        scaled: whether they had unit length before they were cut or rounded, where no file of it says so.
 
     Raises:
         ModelError: the row's kind is another, or a length is asked for that the positions cannot hold.
@@ -80,6 +82,8 @@ def checkpoint_card(
     }
     if again:  # vectors of old keep their address
         settings["cut"] = "unit"
+    if scaled:
+        settings["scaled"] = True
     if options.quant is not None:
         settings["quant"] = options.quant
     if dtype != "float32":
@@ -112,7 +116,7 @@ def checkpoint_card(
         catalog_row=row.row if row else None,
         adapter=adapter,
         default_suite=row.default_suite if row else None,
-        notes=(*source.notes, *(row.notes if row else ()), *prompt_notes(row, checkpoint, kind)),
+        notes=(*source.notes, *(row.notes if row else ()), *checkpoint_notes(row, checkpoint, kind)),
     )
 
 
@@ -135,7 +139,28 @@ def _required(distributions: list[str]) -> dict[str, str]:
     return found
 
 
-def prompt_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
+def checkpoint_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
+    """What a reader must know of the checkpoint's own modules and prompts."""
+    return (*_module_notes(row, checkpoint, kind), *_prompt_notes(row, checkpoint, kind))
+
+
+def _module_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
+    """Where modules.json, which is followed, says otherwise than the catalog of pooling and unit length."""
+    poolings = [step for step in checkpoint.steps if step.kind == "Pooling"]
+    if row is None or kind != "bi-encoder" or not checkpoint.steps:
+        return ()
+    own = "+".join(pooling_modes(poolings[0])) if poolings else None
+    unit = checkpoint.steps[-1].kind == "Normalize"
+    notes = []
+    if None not in (own, row.pooling) and own != row.pooling:
+        notes.append(f"pooling: the checkpoint's {own!r} is used, the catalog says {row.pooling!r}")
+    if row.normalize not in (None, unit):
+        does, said = ("scale", "do not") if unit else ("do not scale", "do")
+        notes.append(f"unit length: the checkpoint's modules {does} to it, the catalog says that they {said}")
+    return tuple(notes)
+
+
+def _prompt_notes(row: Row | None, checkpoint: Checkpoint, kind: ModelKind) -> tuple[str, ...]:
     """What a reader must know of the prompts; one that is dropped or replaced is another score.
 
     Of a catalog model: each prompt that its checkpoint stores otherwise. Of others: which there are, and

@@ -45,6 +45,7 @@ def load_dense(source: Source, options: Options) -> Dense:
     width = output_dim(steps, checkpoint.hidden)
     unit = bool(steps) and steps[-1].kind == "Normalize"
     cut = cut_of(source, options, width, unit=unit)
+    normalized = unit and (cut.again or cut.dim == width) and not options.quant
     card = checkpoint_card(
         source,
         options,
@@ -52,8 +53,9 @@ def load_dense(source: Source, options: Options) -> Dense:
         kind="bi-encoder",
         dim=cut.dim,
         again=cut.again,
+        scaled=unit and not normalized and not checkpoint.steps,
         pooling=_describe(steps),
-        normalized=unit and (cut.again or cut.dim == width) and not options.quant,
+        normalized=normalized,
     )
     for route in card.routes.values():
         if route:

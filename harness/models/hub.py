@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import ModelError, UnknownNameError, nearest
 from harness.models.catalog import Catalog, Package
 from harness.models.quiet import quiet
+from harness.models.weights import read_json
 from harness.network import transport_errors
 
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -61,21 +62,24 @@ def fetch(
                 )
             )
 
+    state, advice = "is not on this machine", _advice(f"{hub_id}/tree/{revision or 'main'}", package)
     try:
         here = snapshot(local=True)
-        if _complete(here):
-            return here
+        if not _begun(here):
+            if _settled(here):
+                return here
+            state = "may be on this machine in part only: no modules.json, and nothing says that it has none"
+            advice = f"get it with a network, or, if it never had one, pass --weights {here}"
     except HFValidationError as error:
         raise UnknownNameError("model", hub_id, catalog.names()) from error
     except LocalEntryNotFoundError:
         pass
     where = f"{hub_id} at {revision or 'its newest commit'}"
-    advice = _advice(f"{hub_id}/tree/{revision or 'main'}", package)
     near = nearest(hub_id, (name for name in catalog.names() if "/" in name))
     if catalog.find(hub_id) is None and near:
         where += f" (did you mean {', '.join(near)}?)"
     if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
-        raise ModelError(f"{where} is not on this machine, and this run is offline\n{advice}")
+        raise ModelError(f"{where} {state}; this run is offline\n{advice}")
     api = huggingface_hub.HfApi()
     failures: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *transport_errors())
     try:
@@ -94,9 +98,7 @@ def fetch(
             "model", hub_id, catalog.names(), "the hub has no such repository, or it is private or gated"
         ) from error
     except failures as error:
-        raise ModelError(
-            f"{where} is not on this machine, and the hub failed: {_first_line(error)}\n{advice}"
-        ) from error
+        raise ModelError(f"{where} {state}; the hub failed: {_first_line(error)}\n{advice}") from error
 
 
 def commit_of(folder: Path) -> tuple[str, str] | None:
@@ -119,10 +121,28 @@ def package_folder(package: Package) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _complete(folder: Path) -> bool:
-    """Whether config and weights are there; an interrupted download leaves a snapshot without them."""
+def _begun(folder: Path) -> bool:
+    """Whether config or weights are lacking, as in what an interrupted download leaves."""
     names = [path.name for path in folder.rglob("*")]
-    return "config.json" in names and any(name.endswith((".safetensors", ".bin")) for name in names)
+    described = "config.json" in names or (folder / "modules.json").is_file()
+    return not described or not any(name.endswith((".safetensors", ".bin")) for name in names)
+
+
+def _settled(folder: Path) -> bool:
+    """Whether it is known if a snapshot with config and weights has modules behind its transformer.
+
+    Without modules.json a bi-encoder would be pooled in another way. That the repository has none is known
+    from its list of files, which the hub's library keeps and has compared, or from a file request that it
+    remembers as in vain; a classifier needs none.
+    """
+    if (folder / "modules.json").is_file():
+        return True
+    repository, commit = folder.parents[1], folder.name
+    listed = repository / "trees" / f"{commit}.json"
+    if listed.is_file() or (repository / ".no_exist" / commit / "modules.json").is_file():
+        return True
+    named = read_json(folder / "config.json", {}).get("architectures") or []
+    return any(str(name).endswith("ForSequenceClassification") for name in named)
 
 
 def _advice(page: str, package: Package | None) -> str:

@@ -1,9 +1,9 @@
 """XLM-R with rotary positions and an adapter a task: the network of jina-embeddings-v3, without its own code.
 
 A post-norm encoder whose queries and keys are turned by their position. The weights of an adapter's layers
-are summed once, when it is first asked for, and kept; to the token table, of which a batch needs few rows,
-the adapter's part is added row by row. Every product is made in the precision asked for; sums, norms and
-rotations are float32.
+are summed when it is first asked for, and kept as long as the memory is not needed for another's; to the
+token table, of which a batch needs few rows, the adapter's part is added row by row. Every product is made
+in the precision asked for; sums, norms and rotations are float32.
 
 Formulas: Conneau et al., "XLM-R" (2020); Su et al., "RoFormer" (2021); Hu et al., "LoRA" (2021); Sturua et
 al., "jina-embeddings-v3" (2024).
@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 from transformers.modeling_outputs import BaseModelOutput
 
+from harness.memory import free_bytes
 from harness.models.checkpoint import Checkpoint
 from harness.models.fused import Fused, Linear, Span, kernels, packing
 from harness.models.jina_bert import Affine, Plain
@@ -79,9 +80,25 @@ class Network:
             ModelError: it has no such adapter.
         """
         name = find_adapter(route, self._stored.adapters, str(self._checkpoint.folder)) if route else ""
-        if name not in self._under:
-            self._under[name] = Network(self._checkpoint, self._stored, self._dtype, self.fused, name)
-        return self._under[name]
+        if name not in self._under or "_layers" not in vars(self._under[name]):
+            self._make_room()
+        network = self._under.pop(name, None) or Network(
+            self._checkpoint, self._stored, self._dtype, self.fused, name
+        )
+        self._under[name] = network  # the last used stands last
+        return network
+
+    def _make_room(self) -> None:
+        """Drop summed weights, the least lately used first, until those of one more adapter fit twice."""
+        tensors = self._stored.tensors
+        layers = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("layers."))
+        size, room = layers * self._dtype.itemsize, free(tensors["embeddings.LayerNorm.weight"].device)
+        for name, network in list(self._under.items()):
+            if room >= 2 * size:
+                return
+            room += size if vars(network).pop("_layers", None) is not None else 0
+            if network is not self:
+                del self._under[name]
 
     def forward(
         self, input_ids: Any, attention_mask: Any = None, spans: Sequence[Span] | None = None
@@ -187,6 +204,14 @@ class Layer:
         seen = attend(self.sides(rows.to(self.dtype), block))
         mixed = self.mixed_norm(self.mix.plus(seen, rows, block))
         return self.norm(self.narrow.plus(self.widen(mixed.to(self.dtype), block), mixed, block))
+
+
+def free(device: Any) -> int:
+    """Bytes that can still be had on a device; of a GPU those that torch holds without use among them."""
+    if device.type != "cuda":
+        return free_bytes()
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + held)
 
 
 def turns(sizes: Sizes, device: Any) -> tuple[Any, Any]:

@@ -47,24 +47,25 @@ def table_width(path: Path) -> int:
 
 
 def header(path: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of a safetensors file, from its first bytes; nothing of a damaged one or of pickle.
+    """Names and shapes of a safetensors file, from its first bytes; nothing of pickle.
 
-    A damaged file is an error when its tensors are read, with its name.
+    Raises:
+        ModelError: the file is damaged.
     """
     if path.suffix != ".safetensors":
         return
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        if size > path.stat().st_size:
-            return
-        raw = file.read(size)
+        raw = file.read(size) if size <= path.stat().st_size else b""
     try:
         entries = json.loads(raw)
-    except ValueError:
-        return
-    for name, entry in entries.items():
-        if name != "__metadata__":
-            yield name, entry["shape"]
+        shapes = {name: list(entry["shape"]) for name, entry in entries.items() if name != "__metadata__"}
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} cannot be loaded: its header, the first {size:,} bytes, is damaged or cut off\n"
+            "fetch the file anew"
+        ) from error
+    yield from shapes.items()
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, Any]]:

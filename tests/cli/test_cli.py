@@ -171,7 +171,7 @@ def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwi
     rows = tmp_path / "rows.yaml"
     rows.write_text(
         f"models:\n  mine:\n    kind: bi-encoder\n    adapter: dense\n    path: {folder}\n"
-        "    prompts: {query: 'q: ', document: 'd: ', sts: 's: '}\n"
+        "    pooling: cls\n    prompts: {query: 'q: ', document: 'd: ', sts: 's: '}\n"
     )
     facts = json.loads(inside("show", "mine", "--catalog", rows, "--json").out)["model"]
     assert set(facts["rendered"]) == {*RETRIEVAL_KINDS, *OTHER_KINDS}
@@ -180,7 +180,7 @@ def test_show_renders_every_prompt_and_names_those_the_checkpoint_stores_otherwi
     assert facts["rendered"]["sts"] == {"sentence": "s: ..."}
     assert facts["rendered"]["bitext"] == {"sentence": "..."}
     note = "query prompt: the catalog's 'q: ' is used, the checkpoint stores 'other: '"
-    assert facts["notes"] == [note]
+    assert facts["notes"] == ["pooling: the checkpoint's 'mean' is used, the catalog says 'cls'", note]
     assert "query: 'q: ...'" in inside("show", "mine", "--catalog", rows).out
     bare = json.loads(inside("show", "char-ngram", "--json").out)["model"]
     assert bare["rendered"]["retrieval"] == {"query": "...", "document": "..."}
@@ -330,3 +330,12 @@ def test_hash_seed_does_not_move_a_number(tmp_path: Path) -> None:
         assert answer.code == 0, answer.err
         files[seed] = [{k: v for k, v in row.items() if k != "seconds"} for row in json.loads(answer.out)]
     assert files["1"] == files["2"]
+
+
+def test_v_says_what_an_error_only_counts(inside: Callable[..., Answer], tmp_path: Path) -> None:
+    command = ("eval", "char-ngram", "--suite", "mteb-en", "--offline", "--results", tmp_path / "r")
+    short, long = inside(*command), inside(*command, "-v")
+    assert (short.code, long.code) == (2, 2)
+    assert len(short.err.strip().splitlines()) <= 4
+    assert "NFCorpus (mteb/nfcorpus @ " not in short.err
+    assert "NFCorpus (mteb/nfcorpus @ " in long.err

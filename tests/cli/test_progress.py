@@ -101,6 +101,25 @@ def test_a_terminal_sees_each_job_and_the_whole(
     assert captured.err == "test/toy@1 on One\n"
 
 
+@pytest.mark.parametrize(
+    ("adapter", "revision", "warned"),
+    [
+        ("dense@1", None, True),
+        ("jina_bert@1", None, True),
+        ("cross@1", None, True),
+        ("cross@1", "abc", False),
+        ("lexical@1", None, False),
+        ("plugin", None, False),
+    ],
+)
+def test_weights_without_a_revision_are_warned_of(
+    adapter: str, revision: str | None, warned: bool, suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Screen(ModelCard(name="test/toy", revision=revision, adapter=adapter), suite, quiet=False):
+        pass
+    assert ("no revision is pinned" in capsys.readouterr().err) is warned
+
+
 def test_a_terminal_sees_eight_jobs_at_most(
     suite: Suite, terminal: Console, drawn: Callable[[Screen], str]
 ) -> None:

@@ -47,6 +47,22 @@ def test_what_has_no_statistics_is_said(inside: Callable[..., Answer]) -> None:
     assert "no statistics of JinaNegation; harness eval MODEL --suite negation --dry-run" in answer.out
 
 
+def test_the_tested_split_of_a_suite_that_chooses_on_dev_is_the_least(inside: Callable[..., Answer]) -> None:
+    shown = json.loads(inside("show", "jmteb", "--json").out)
+    jsts, reviews = (
+        next(task["size"] for task in shown["tasks"] if task["name"] == name)
+        for name in ("jsts", "amazon_review_classification")
+    )
+    assert (jsts["partly"], jsts["texts"]) == (True, 2_837)  # 1,457 pairs, as mteb counts different texts
+    assert (reviews["partly"], reviews["texts"]) == (True, 5_000)
+    assert shown["total"]["partly"] is True
+    assert "jaqket" in shown["unknown"]
+    text = inside("show", "jmteb").out
+    assert " 2,837+ " in text
+    assert "+: of the tested split alone" in text
+    assert "+" not in inside("show", "cmteb").out
+
+
 def test_a_benchmark_of_mteb(inside: Callable[..., Answer]) -> None:
     assert "20 tasks" in inside("show", "mteb:MTEB(kor, v2)").out
     missing = inside("show", "mteb:MTEB(kor, v9)")

@@ -76,14 +76,15 @@ def xlm_roberta(folder: Path) -> Path:
     return _sentence_transformer(folder, 48)
 
 
-def luke(folder: Path) -> Path:
+def luke(folder: Path, vocabulary: int = 0) -> Path:
     """LUKE as GLuCoSE is stored: tensors of entities beside those of words, a tokenizer of its own."""
     config = {
         **_xlm_r_config("LukeModel"), "model_type": "luke", "entity_vocab_size": 7, "entity_emb_size": 8,
         "use_entity_aware_attention": True,
     }  # fmt: skip
+    config["vocab_size"] = vocabulary or config["vocab_size"]
     shapes = {
-        **_bert_shapes(_xlm_r_vocabulary(), 50, 1),
+        **_bert_shapes(config["vocab_size"], 50, 1),
         "entity_embeddings.entity_embeddings.weight": (7, 8),
         "entity_embeddings.entity_embedding_dense.weight": (H, 8),
         "entity_embeddings.position_embeddings.weight": (50, H),
@@ -100,6 +101,25 @@ def luke(folder: Path) -> Path:
     _write(folder, config, shapes, seed=3)
     _unigram(folder, "MLukeTokenizer")
     return _sentence_transformer(folder, 48, normalize=False)
+
+
+def luke_with_pieces(folder: Path) -> Path:
+    """The same with a SentencePiece model instead of tokenizer.json, as GLuCoSE's own repository has it."""
+    from io import BytesIO
+
+    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+    written = BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter([*TEXTS, "The quick brown fox: ABC 123", "天気 line two カキク"] * 20),
+        model_writer=written, vocab_size=70, hard_vocab_limit=False, character_coverage=1.0, minloglevel=2,
+    )  # fmt: skip
+    pieces = SentencePieceProcessor(model_proto=written.getvalue())
+    luke(folder, len(pieces) + 2)  # with <pad> and <mask>
+    (folder / "sentencepiece.bpe.model").write_bytes(written.getvalue())
+    (folder / "tokenizer.json").unlink()
+    tiny.put(folder / "entity_vocab.json", {"[MASK]": 0, "[UNK]": 1, "[PAD]": 2, "[MASK2]": 3})
+    return folder
 
 
 def flash_reranker(folder: Path) -> Path:

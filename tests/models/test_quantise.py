@@ -67,6 +67,20 @@ def test_a_model_rounds_what_is_left_of_its_vectors(
     assert named.card.fingerprint == model.card.fingerprint != bare.card.fingerprint
 
 
+def test_unit_length_before_rounding_is_part_of_the_fingerprint(plain: Path, tmp_path: Path) -> None:
+    """int8 keeps the length of a vector, which a dot product sees; no file of a plain folder says it."""
+    rows = tmp_path / "rows.yaml"
+    row = "  {name}:\n    {{kind: bi-encoder, adapter: dense, path: {path}, normalize: {on}}}\n"
+    rows.write_text(
+        "models:\n" + "".join(row.format(name=f"m{on}", path=plain, on=on) for on in ("true", "false"))
+    )
+    cards = [
+        load_model(f"m{on}", catalog=rows, cache=tmp_path, quant="int8").card for on in ("true", "false")
+    ]
+    assert [card.normalized for card in cards] == [False, False]
+    assert cards[0].fingerprint != cards[1].fingerprint
+
+
 def test_fingerprints_differ_and_nonsense_is_refused(bi: Path, tmp_path: Path) -> None:
     marks = {tiny.load(bi, tmp_path, quant=quant).card.fingerprint for quant in (None, "int8", "binary")}
     assert len(marks) == 3

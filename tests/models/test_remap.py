@@ -165,6 +165,10 @@ def test_a_config_without_sizes_and_damaged_weights(spoiled: Path, tmp_path: Pat
     (spoiled / "model.safetensors").write_bytes(raw[:100])
     with pytest.raises(ModelError, match="cannot be loaded"):
         score(spoiled, tmp_path)
+    for header in (b'{"a": {"dtype": "F32"}}', b'{"a": 1}', b"[1]", b"{"):
+        (spoiled / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(ModelError, match=r"model\.safetensors cannot be loaded: its header"):
+            score(spoiled, tmp_path)
 
 
 def test_luke_equals_transformers_own(tmp_path: Path) -> None:
@@ -184,6 +188,24 @@ def test_luke_equals_transformers_own(tmp_path: Path) -> None:
             reference.eval()(torch.tensor([ids])).last_hidden_state[0].mean(0).numpy() for ids in rows
         ]
     np.testing.assert_allclose(model.encode(Texts(made.TEXTS)), np.stack(expected), rtol=0, atol=2e-6)
+
+
+def test_luke_with_a_sentencepiece_model_alone(tmp_path: Path) -> None:
+    """GLuCoSE's ids: that of the piece and one, between 0 and 2; transformers' own tokenizer gives others."""
+    import json
+
+    import torch
+    from sentencepiece import SentencePieceProcessor
+
+    folder = made.luke_with_pieces(tmp_path / "glucose")
+    pieces = SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
+    texts = ["which planet is red?", "", "東京都の天気", "ＡＢＣ　１２３ ｶｷｸ\nthe sun", "€"]
+    rows = [[0, *(piece + 1 if piece else 3 for piece in pieces.encode(text)), 2] for text in texts]
+    assert 3 in rows[4]
+    config, state = json.loads((folder / "config.json").read_text()), rounded(folder, "float32")
+    due = [formulas.bert(state, config, torch.tensor(ids), 0, offset=2).mean(0).numpy() for ids in rows]
+    model = tiny.load(folder, tmp_path)
+    np.testing.assert_allclose(model.encode(Texts(texts)), np.stack(due), rtol=0, atol=1e-5)
 
 
 def test_luke_leaves_out_what_entities_use_and_nothing_else(tmp_path: Path) -> None:

@@ -109,6 +109,30 @@ def test_prompts_of_the_checkpoint_that_the_row_replaces_are_named(bi: Path, tmp
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "notes"),
+    [
+        (
+            "pooling: cls, normalize: false",
+            (
+                "pooling: the checkpoint's 'mean' is used, the catalog says 'cls'",
+                "unit length: the checkpoint's modules scale to it, the catalog says that they do not",
+            ),
+        ),
+        ("pooling: mean, normalize: true", ()),
+        ("licence: mit", ()),
+    ],
+)
+def test_modules_that_the_row_contradicts_are_followed_and_named(
+    bi: Path, tmp_path: Path, said: str, notes: tuple[str, ...]
+) -> None:
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(f"models:\n  mine: {{kind: bi-encoder, adapter: dense, hub: me/mine, {said}}}\n")
+    card = load_model("mine", weights=bi, catalog=rows, cache=tmp_path).card
+    assert (card.pooling, card.normalized) == ("mean", True)
+    assert card.notes[1:] == notes
+
+
 def test_folder_inside_a_hub_cache(bi: Path, tmp_path: Path) -> None:
     folder = tiny.copied(bi, tmp_path / "hub/models--intfloat--nobody/snapshots" / COMMIT)
     card = tiny.load(folder, tmp_path).card
@@ -131,6 +155,63 @@ def test_hub_cache_is_used_without_a_network(
     (repository / "snapshots" / COMMIT / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="me/mine at its newest commit is not on this machine"):
         load_model("me/mine", cache=tmp_path, offline=True)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "content"),
+    [
+        (f".no_exist/{COMMIT}/modules.json", ""),
+        (f"trees/{COMMIT}.json", '{"format_version": 1, "files": {}}'),
+        (f"snapshots/{COMMIT}/modules.json", None),
+    ],
+)
+def test_a_cached_copy_without_modules_needs_evidence_that_there_are_none(
+    evidence: str, content: str | None, bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of a half-finished download would be pooled in another way, without a word."""
+    from huggingface_hub import constants
+
+    repository = tmp_path / "hub/models--me--mine"
+    folder = tiny.copied(bi, repository / "snapshots" / COMMIT)
+    modules = (folder / "modules.json").read_text()
+    (folder / "modules.json").unlink()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(ModelError, match="may be on this machine in part only: no modules") as caught:
+        load_model(f"me/mine@{COMMIT}", cache=tmp_path, offline=True)
+    assert f"--weights {folder}" in str(caught.value)
+    taken = load_model(f"me/mine@{COMMIT}", cache=tmp_path, offline=True, weights=folder).card
+    assert (taken.name, taken.revision, taken.normalized) == ("me/mine", COMMIT, False)
+    (repository / evidence).parent.mkdir(parents=True, exist_ok=True)
+    (repository / evidence).write_text(modules if content is None else content)
+    card = load_model(f"me/mine@{COMMIT}", cache=tmp_path, offline=True).card
+    assert card.normalized is (content is None)
+
+
+def test_a_cached_copy_that_lacks_listed_files_is_no_copy(
+    bi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    repository = tmp_path / "hub/models--me--mine"
+    folder = tiny.copied(bi, repository / "snapshots" / COMMIT)
+    tiny.put(
+        repository / f"trees/{COMMIT}.json",
+        {"format_version": 1, "files": {path.name: {"size": 1, "blob_id": "a"} for path in folder.iterdir()}},
+    )
+    (folder / "modules.json").unlink()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(ModelError, match="is not on this machine"):
+        load_model(f"me/mine@{COMMIT}", cache=tmp_path, offline=True)
+
+
+def test_a_cached_classifier_needs_no_modules(
+    cross: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    tiny.copied(cross, tmp_path / "hub/models--me--mine/snapshots" / COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert load_model(f"me/mine@{COMMIT}", cache=tmp_path, offline=True).card.kind == "cross-encoder"
 
 
 def test_offline_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

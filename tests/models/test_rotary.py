@@ -159,6 +159,26 @@ def test_an_adapter_is_summed_once(published: Path, tmp_path: Path) -> None:
     assert "_layers" not in vars(network), "the base was not asked for"
 
 
+def test_adapters_give_way_to_one_another_where_memory_is_short(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.models import rotary
+
+    def run(free: int) -> tuple[np.ndarray, set[str]]:
+        monkeypatch.setattr(rotary, "free", lambda device: free)
+        model = tiny.load(published, tmp_path)
+        assert isinstance(model, Dense)
+        rows = np.concatenate([model.encode(Texts(TEXTS, route=route)) for route in (*ROUTES, ROUTES[1])])
+        assert model._opened is not None
+        kept = model._opened[0].model._under
+        return rows, {route for route, network in kept.items() if "_layers" in vars(network)}
+
+    plenty, short = run(1 << 40), run(0)
+    np.testing.assert_array_equal(plenty[0], short[0])
+    assert plenty[1] == set(ROUTES)
+    assert short[1] == {ROUTES[1]}, "the one asked for last"
+
+
 def test_a_catalog_row_names_adapters_of_both_layouts(published: Path, native: Path, tmp_path: Path) -> None:
     for folder in (published, native):
         copy = tiny.copied(folder, tmp_path / folder.name)
