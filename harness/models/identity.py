@@ -18,19 +18,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from harness.errors import MissingExtraError
 from harness.models.checkpoint import TOKENIZER_FILES, Checkpoint
+from harness.models.tokenizer import probe_ids, raw_token_ids
 
-PROBES = (
-    "The quick brown fox, Ünïcödé & 123!",
-    "你好，世界。東京都の天気は晴れです。",
-    "ＡＢＣ　１２３　ﾊﾝｶｸ",
-    "line one\nline two\ttab  two spaces",
-)
 # A file changed this recently could change again without its time or size showing it.
 _RACY_NS = 2_000_000_000
-# Class of a tokenizer: its SentencePiece model, what is added to the ids of pieces, the id of unknown ones.
-_PIECES = {"XLMRoberta": ("sentencepiece.bpe.model", 1, 3), "T5": ("spiece.model", 0, 2)}
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +77,7 @@ class Memo:
 
         def compute() -> list[list[int]]:
             folder = checkpoint.transformer
-            return raw_token_ids(folder) if raw else _built_ids(folder, tokenizer_type)
+            return raw_token_ids(folder) if raw else probe_ids(folder, tokenizer_type)
 
         ids: list[list[int]] = self._remember("tokens", key, None, compute)
         return ids
@@ -129,47 +121,6 @@ class Memo:
                 Path(name).replace(self._path)
         except OSError as error:
             _log.debug("hashes are not remembered: %s", error)
-
-
-def raw_token_ids(folder: Path) -> list[list[int]]:
-    """Ids of PROBES by the folder's tokenizer.json alone, special tokens included, nothing cut or padded."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return [list(encoding.ids) for encoding in tokenizer.encode_batch(list(PROBES))]
-
-
-def piece_ids(folder: Path, tokenizer: str) -> tuple[str, list[list[int]]]:
-    """Ids of PROBES by the folder's SentencePiece model alone, without special tokens, and the model's name.
-
-    Args:
-        tokenizer: the class that the model belongs to, whose ids lie behind those of the pieces.
-
-    Returns:
-        No ids for classes other than those of XLM-R and T5, and where there is no such model.
-
-    Raises:
-        MissingExtraError: the library is not installed.
-    """
-    name, behind, unknown = next((how for c, how in _PIECES.items() if tokenizer.startswith(c)), ("", 0, 0))
-    if not name or not (folder / name).is_file():
-        return "", []
-    try:
-        from sentencepiece import SentencePieceProcessor
-    except ImportError as error:
-        raise MissingExtraError(f"the tokenizer in {folder} needs: pip install sentencepiece") from error
-    pieces = SentencePieceProcessor(model_file=str(folder / name))
-    none = pieces.unk_id()
-    encoded = pieces.encode(list(PROBES))
-    return name, [[unknown if one == none else one + behind for one in row] for row in encoded]
-
-
-def _built_ids(folder: Path, tokenizer_type: str | None) -> list[list[int]]:
-    from harness.models.strict import open_tokenizer
-
-    return [list(ids) for ids in open_tokenizer(folder, tokenizer_type)(list(PROBES))["input_ids"]]
 
 
 def _sha256(path: Path) -> str:

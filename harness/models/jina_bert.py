@@ -20,7 +20,7 @@ from harness.models.alibi import LIMIT, Attend, over_padded, over_spans, slopes
 from harness.models.checkpoint import Checkpoint
 from harness.models.fused import Fused, Linear, Span, kernels, packing
 from harness.models.jina_tensors import Sizes, read_tensors
-from harness.models.strict import refuse_non_finite
+from harness.models.refusals import refuse_non_finite
 
 
 class Affine(NamedTuple):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from harness.errors import ModelError
 from harness.models import weights
 from harness.models.checkpoint import Checkpoint
-from harness.models.strict import refuse_differences
+from harness.models.refusals import refuse_differences
 
 Layout = Literal["EN", "CODE"]
 Shapes = dict[str, tuple[int, ...]]

@@ -118,7 +118,7 @@ def _fill(module: Any, checkpoint: Checkpoint, step: Step, dtype: str, device: A
     """Load a step's weights into `module`, every tensor exactly, and move it."""
     import torch
 
-    from harness.models.strict import refuse_non_finite
+    from harness.models.refusals import refuse_non_finite
 
     where = checkpoint.folder / step.path
     tensors = _read(checkpoint, step)

@@ -24,8 +24,8 @@ from harness.models.checkpoint import Checkpoint
 from harness.models.fused import Fused, Linear, Span, kernels, packing
 from harness.models.jina_bert import Affine, Plain
 from harness.models.lora import Adapter, find_adapter
+from harness.models.refusals import refuse_non_finite
 from harness.models.rotary_tensors import Sizes, Stored, read_stored
-from harness.models.strict import refuse_non_finite
 
 Attend = Callable[[Any], Any]  # from query, key and value beside one another [t, 3 h] to [t, h]
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from harness.errors import ModelError
 from harness.models.checkpoint import Checkpoint
 from harness.models.lora import Adapter, Folder, open_folder
-from harness.models.strict import refuse_differences, refuse_non_finite
+from harness.models.refusals import refuse_differences, refuse_non_finite
 from harness.models.weights import read_tensors
 
 Shapes = dict[str, tuple[int, ...]]

@@ -15,7 +15,8 @@ from harness.errors import ModelError
 from harness.models.base import Options, Say
 from harness.models.batching import Group, Mix, Pace, Queue, padded_widths
 from harness.models.resolve import Source
-from harness.models.strict import open_model, open_tokenizer, pick_device
+from harness.models.strict import open_model, pick_device
+from harness.models.tokenizer import open_tokenizer
 from harness.models.tokens import Tokens, lower_case, pad
 from harness.types import Float32, Int64
 

@@ -13,7 +13,8 @@ import pytest
 from harness.models import identity, load_model
 from harness.models.base import ModelCard
 from harness.models.checkpoint import read_checkpoint
-from harness.models.identity import PROBES, Memo, fingerprint, raw_token_ids
+from harness.models.identity import Memo, fingerprint
+from harness.models.tokenizer import PROBES, raw_token_ids
 from tests.models import tiny
 
 

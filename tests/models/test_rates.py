@@ -13,7 +13,7 @@ import pytest
 from harness.models import rates
 from harness.models.base import ModelCard
 from harness.models.fake import FakeEncoder
-from harness.models.strict import open_tokenizer
+from harness.models.tokenizer import open_tokenizer
 from harness.models.tokens import tokenize
 from tests.models import tiny
 

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import ModelError
 from harness.models import load_model
 from harness.models.base import BiEncoder, CrossEncoder, Model
-from harness.models.strict import open_tokenizer
+from harness.models.tokenizer import open_tokenizer
 from harness.models.weights import read_tensors
 from harness.types import Pairs, Texts
 from tests.models import made, tiny
