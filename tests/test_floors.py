@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def room(module: Path) -> str:
     return module.parts[0] if len(module.parts) > 1 else module.stem
 
 
-def imports(path: Path) -> set[str]:
-    """Rooms that a file imports from, `if TYPE_CHECKING` blocks left out."""
+def named(path: Path) -> set[str]:
+    """What a file imports of the package, dotted and without its name; `if TYPE_CHECKING` blocks left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         inner
@@ -63,12 +64,31 @@ def imports(path: Path) -> set[str]:
         if node in typing_only:
             continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "harness":
-            parts = node.module.split(".")[1:]
-            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("harness.")}
+            found |= {a.name for a in node.names}
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
-    return found
+    return {name.removeprefix("harness.") for name in found if name.startswith("harness.")}
+
+
+def imports(path: Path) -> set[str]:
+    """Rooms that a file imports from."""
+    return {name.split(".")[0] for name in named(path)}
+
+
+def circles(root: Path) -> list[str]:
+    """Modules that import each other, directly or not, wherever in the file the import stands."""
+    files = {".".join(p.relative_to(root).with_suffix("").parts): p for p in root.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for module, path in files.items():
+        # `from harness.a import b` names the module a.b, or b in the module a
+        parts = {n if n in files else n.rpartition(".")[0] for n in named(path)}
+        graph[module] = (parts & set(files)) - {module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -78,6 +98,10 @@ def test_imports_point_downward(module: Path) -> None:
     for there in imports(ROOT / module):
         allowed = there == here or FLOOR[there] < FLOOR[here] or (here, there) in SIDEWAYS
         assert allowed, f"{module} (floor {FLOOR[here]}) imports {there} (floor {FLOOR[there]})"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert not circles(ROOT)
 
 
 def test_modules_stay_small() -> None:
@@ -91,3 +115,6 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text("from harness.cli import main\nimport harness.run\n")
     assert imports(bad) == {"cli", "run"}
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.py").write_text(f"def f():\n    from harness.{other} import f\n")
+    assert circles(tmp_path) == ["a", "b", "a"] or circles(tmp_path) == ["b", "a", "b"]
