@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.metrics.stats import detectable, holm
+from harness.metrics.stats import holm
 from harness.report.paired import Paired, pooled
 from harness.report.rules import Rule
 from harness.report.values import scale
@@ -71,7 +71,8 @@ def whole(check: Check) -> Paired | None:
         return found
     points = scale(check.metric)
     spread = replace(found.spread, error=points * found.spread.error)
-    return replace(found, old=points * found.old, new=points * found.new, spread=spread)
+    own = None if found.own is None else (points * found.own[0], points * found.own[1])
+    return replace(found, old=points * found.old, new=points * found.new, spread=spread, own=own)
 
 
 def judged(checks: Sequence[Check], level: float, *, exact: float | None = None) -> list[Check]:
@@ -90,7 +91,7 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
         found = wholes[i]
         if found is not None:
             known = found.spread.error > 0  # equal answers say nothing of how much others would vary
-            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed, power=POWER)
+            least = found.detectable(level=level / len(places), tolerance=check.allowed, power=POWER)
             check = replace(
                 check, p=adjusted[i], p_rise=rises.get(i), interval=found.interval(),
                 detectable=least if known else None,
