@@ -7,11 +7,12 @@ decides, and the check says so. Two results that were not made the same way are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.errors import DataError, StoreError, nearest
+from harness.errors import DataError, StoreError, UnknownNameError, nearest
 from harness.report.apart import differences
 from harness.report.paired import pooled
 from harness.report.rules import Gates, Rule
@@ -64,7 +65,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     """Compare two sides on a suite.
 
     Args:
-        exact: any change beyond `rules.exact` fails, up or down; for models that answer the same every time.
+        exact: any change of any metric beyond `rules.exact` fails, up or down; for models that answer the
+            same every time.
         seed: of permutations and resamples.
     """
     needed = rules.needed(suite.name)
@@ -162,12 +164,39 @@ def _task_check(
     metric = common_metric(task, pairs)
     points = scale(metric)
     values = [[points * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
+    for label, side in zip((old.label, new.label), values, strict=True):
+        if not all(map(math.isfinite, side)):
+            raise DataError(f"{task.name}: {metric} of {label} is not a number")
     before, after = (sum(side) / len(side) for side in values)
     better = -1 if lower_is_better(metric) else 1
     entries = tested(task, pairs, old, new, metric, seed)
     return Check(
-        "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries
-    )
+        "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries,
+        furthest=_furthest(task, pairs),
+    )  # fmt: skip
+
+
+def _furthest(task: Task, pairs: Sequence[tuple[Result, Result]]) -> tuple[str, float, float] | None:
+    """The metric that moved most on any entry, with both values in points; NaN for one that a side lacks."""
+    moves = []
+    for old, new in pairs:
+        place = f" on {old.split}/{old.subset}" if len(task.entries) > 1 else ""
+        for name in sorted(old.exact.keys() | new.exact.keys()):
+            points = _points(name)
+            one, other = (points * side.exact.get(name, math.nan) for side in (old, new))
+            moves.append((name + place, one, other))
+    return max(moves, key=lambda move: _distance(*move[1:]), default=None)
+
+
+def _points(metric: str) -> float:
+    try:
+        return scale(metric)
+    except UnknownNameError:  # of a scorer that registers none of its metrics: fractions, as most are
+        return 100.0
+
+
+def _distance(one: float, other: float) -> float:
+    return math.inf if math.isnan(other - one) else abs(other - one)
 
 
 def _means(found: Mapping[str, tuple[Task, Check]], suite: Suite, rules: Gates) -> list[Check]:
@@ -176,13 +205,18 @@ def _means(found: Mapping[str, tuple[Task, Check]], suite: Suite, rules: Gates) 
     for name in dict.fromkeys(task.type for task, _ in found.values()):
         rule = rules.type(suite.name, name)
         if rule is not None:
-            checks.append(_mean("type", name, [c for task, c in found.values() if task.type == name], rule))
+            checks.append(
+                _mean("type", name, [pair for pair in found.values() if pair[0].type == name], rule)
+            )
     if len(found) > 1 and any(check.rule.weight for _, check in found.values()):
-        checks.append(_mean("suite", suite.name, [c for _, c in found.values()], rules.whole(suite.name)))
+        checks.append(_mean("suite", suite.name, [*found.values()], rules.whole(suite.name)))
     return checks
 
 
-def _mean(level: Literal["type", "suite"], name: str, members: Sequence[Check], rule: Rule) -> Check:
+def _mean(
+    level: Literal["type", "suite"], name: str, found: Sequence[tuple[Task, Check]], rule: Rule
+) -> Check:
+    members = [check for _, check in found]
     weights = [check.rule.weight or 0.0 for check in members]
     if not sum(weights):
         weights = [1.0] * len(members)
@@ -193,4 +227,20 @@ def _mean(level: Literal["type", "suite"], name: str, members: Sequence[Check], 
     parts = [part for member in members if (part := whole(member)) is not None]
     if len(parts) < len(members):
         return check
-    return replace(check, entries={("", ""): pooled(parts, weights)})
+    return replace(check, entries={("", ""): pooled(parts, _shares(found, weights))})
+
+
+def _shares(found: Sequence[tuple[Task, Check]], weights: Sequence[float]) -> list[float]:
+    """The weights with those of aggregates handed to their members, where these are all in the same mean.
+
+    An aggregate varies as its members do; by itself it would count as further evidence of the same.
+    """
+    shares = [*weights]
+    metrics = {task.name: check.metric for task, check in found}
+    places = {task.name: place for place, (task, _) in enumerate(found)}
+    for place, (task, check) in enumerate(found):
+        if task.members and all(metrics.get(member.name) == check.metric for member in task.members):
+            for member in task.members:
+                shares[places[member.name]] += shares[place] / len(task.members)
+            shares[place] = 0.0
+    return shares

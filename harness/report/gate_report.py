@@ -27,7 +27,7 @@ _LEGEND = (
     "five."
 )
 
-_EXACT = "Suite {suite}. Any score that moves by more than {exact:g} points fails, up or down."
+_EXACT = "Suite {suite}. Any metric of a task that moves by more than {exact:g} points fails, up or down."
 
 Texts = Callable[[Check, str, str, Sequence[str]], Mapping[str, str]]
 

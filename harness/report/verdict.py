@@ -32,6 +32,8 @@ class Check:
         test: the test behind it, what it went over, and how many.
         reason: the verdict in words.
         entries: the differences behind it, by split and subset.
+        furthest: of all metrics of the task, on all its entries, the one that moved most: its name and both
+            values, in points. What `--exact` looks at.
     """
 
     level: Literal["task", "type", "suite"]
@@ -50,6 +52,7 @@ class Check:
     test: str = ""
     reason: str = ""
     entries: Mapping[tuple[str, str], Paired] | None = None
+    furthest: tuple[str, float, float] | None = None
 
     @property
     def gain(self) -> float:
@@ -79,7 +82,7 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
     """Every check with its p-value, corrected for all that could be tested, and its verdict.
 
     Args:
-        exact: points that a score may move, up or down; None where the test decides.
+        exact: points that a score, and any other metric, may move, up or down; None where the test decides.
     """
     wholes = [whole(check) for check in checks]
     places = [i for i, whole in enumerate(wholes) if whole is not None]
@@ -105,6 +108,9 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
 def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
     if abs(check.gain) > limit:
         return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
+    if check.furthest is not None and not abs(check.furthest[2] - check.furthest[1]) <= limit:
+        name, old, new = check.furthest
+        return "changed", f"{name} was {old:.6f} and is {new:.6f}; it may move by {limit:g}"
     return "same", ""
 
 

@@ -126,6 +126,38 @@ def test_exact_mode_fails_for_any_change_up_or_down() -> None:
     assert decide({"A": BASE}, {"A": BASE - 1e-4}, rules(exact=0.1), exact=True).exit_code == 0
 
 
+def test_exact_mode_looks_at_every_metric_of_every_entry() -> None:
+    """Neither a metric that is not shown nor two subsets that cancel each other out get by."""
+    one = queries("A", BASE)
+    metrics = {"ndcg_at_10": float(BASE.mean()), "recall_at_5": 0.5}
+    for other, said in (
+        (
+            {**metrics, "recall_at_5": 0.51},
+            "recall_at_5 was 50.000000 and is 51.000000; it may move by 0.0001",
+        ),
+        (
+            {"ndcg_at_10": metrics["ndcg_at_10"]},
+            "recall_at_5 was 50.000000 and is nan; it may move by 0.0001",
+        ),
+        ({**metrics, "recall_at_5": 0.5000000001}, ""),
+    ):
+        sides = [side(label, replace(one, exact=exact)) for label, exact in (("o", metrics), ("n", other))]
+        (check,) = gate(*sides, suite(task("A")), Gates(), exact=True).checks
+        assert (check.reason, check.bad) == (said, bool(said))
+        assert not gate(*sides, suite(task("A")), Gates()).failed
+    entries = (("test", "x"), ("test", "y"))
+    sides = [
+        side(
+            label,
+            *(queries("A", BASE + by * at, subset=s) for (_, s), at in zip(entries, (1, -1), strict=True)),
+        )
+        for label, by in (("o", 0.0), ("n", 0.01))
+    ]
+    (check,) = gate(*sides, suite(task("A", entries=entries)), Gates(), exact=True).checks
+    assert (check.verdict, round(check.gain, 9)) == ("changed", 0.0)
+    assert check.reason.startswith("ndcg_at_10 on test/")
+
+
 def test_where_lower_is_better_a_rise_fails() -> None:
     def one(rate: float) -> Result:
         negation = {
@@ -319,3 +351,31 @@ def test_rules_for_what_the_suite_does_not_have() -> None:
 def test_the_same_seed_gives_the_same_answer() -> None:
     one, other, third = (decide({"A": BASE}, {"A": NOISY}, seed=s).checks[0].p for s in (1, 1, 2))
     assert one == other != third
+
+
+def test_what_is_not_a_number_is_no_pass() -> None:
+    """Without per-example values nothing else looks at the score."""
+    nan = replace(result("m", "A", 0.5), exact={"ndcg_at_10": float("nan")}, samples=None)
+    for pair in ((nan, queries("A", BASE)), (queries("A", BASE), nan), (nan, nan)):
+        found = gate(side("o", pair[0]), side("n", pair[1]), suite(task("A")), Gates())
+        assert found.exit_code == 2
+        assert "ndcg_at_10 of" in found.invalid[0]
+        assert "is not a number" in found.invalid[0]
+
+
+def test_an_aggregate_beside_its_members_is_no_further_evidence() -> None:
+    """The mean of A, B and (A + B) / 2 is that of A and B, and as uncertain."""
+    members = (task("A"), task("B"))
+    whole = task("M", kind="aggregate", members=members)
+    values = {"A": (BASE, NOISY), "B": (NOISY, NOISY[::-1].copy())}
+    sides = []
+    for at in (0, 1):
+        own = [queries(name, each[at]) for name, each in values.items()]
+        mean = replace(
+            result("m", "M", sum(r.exact["ndcg_at_10"] for r in own) / 2), kind="aggregate", samples=None
+        )
+        sides.append(side("on"[at], *own, mean))
+    alone, beside = (gate(*sides, suite(*tasks), Gates()) for tasks in (members, (*members, whole)))
+    means = [by_name(found.checks)["toy"] for found in (alone, beside)]
+    assert means[0].interval == pytest.approx(means[1].interval)
+    assert means[0].gain == pytest.approx(means[1].gain)

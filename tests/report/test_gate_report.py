@@ -102,7 +102,7 @@ def test_an_invalid_comparison_has_no_verdict(invalid: Gate) -> None:
 def test_an_exact_gate_explains_itself() -> None:
     old, new = side("o", queries("A", BASE)), side("n", queries("A", BASE + 0.01))
     text = to_markdown(gate(old, new, suite(task("A")), Gates(), exact=True))
-    assert "Any score that moves by more than 0.0001 points fails, up or down" in text
+    assert "Any metric of a task that moves by more than 0.0001 points fails, up or down" in text
     assert "A: 60.000000 became 61.000000; it may move by 0.0001" in text
     assert "Holm over" not in text
 
