@@ -8,14 +8,14 @@ decides, and the check says so. Two results that were not made the same way are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.errors import DataError, StoreError, UnknownNameError, nearest
 from harness.report.apart import differences
 from harness.report.paired import pooled
-from harness.report.rules import Gates, Rule
+from harness.report.rules import LEVEL, Difference, Gates, Rule
 from harness.report.sides import Side
 from harness.report.tested import common_metric, tested
 from harness.report.values import lower_is_better, scale
@@ -23,6 +23,8 @@ from harness.report.verdict import Check, judged, whole
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Result
+
+NAMED = 5  # tasks that a command names
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Gate:
         accepted: differences that the rules accept.
         untested: tasks without per-example values, where the tolerance alone decided.
         absent: tasks that one side or both lack and the rules do not require.
+        advice: what would make an invalid comparison a valid one, a line each.
     """
 
     suite: str
@@ -49,6 +52,7 @@ class Gate:
     accepted: tuple[str, ...]
     untested: tuple[str, ...]
     absent: tuple[str, ...]
+    advice: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -75,6 +79,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     environment: set[str] = set()
     accepted: set[str] = set()
     untested: list[str] = []
+    barred: set[str] = set()
+    missing: dict[str, list[str]] = {}
     invalid += _unknown("task", rules.named(suite.name), [task.name for task in suite.tasks], suite)
     invalid += _unknown("type", rules.named_types(suite.name), [task.type for task in suite.tasks], suite)
     found: dict[str, tuple[Task, Check]] = {}
@@ -83,11 +89,14 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
         if any(lacking):
             if task.name in needed if needed is not None else not all(lacking):
                 invalid += [*lacking[0], *lacking[1]]
+                for side, lines in zip((old, new), lacking, strict=True):
+                    if lines:
+                        missing.setdefault(side.label if _ours(side) else "", []).append(task.name)
             else:
                 absent.append(task.name)
             continue
         pairs = [(old.results[task.name, *e], new.results[task.name, *e]) for e in task.entries]
-        wrong = _told(task.name, pairs, rules, environment, accepted)
+        wrong = _told(task.name, pairs, rules, environment, accepted, barred)
         invalid += wrong
         if wrong:
             continue
@@ -109,9 +118,35 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     level = rules.level_of(suite.name)
     decided = judged(checks, level, exact=limit)
     return Gate(
-        suite.name, old.label, new.label, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
+        suite.name, old.name, new.name, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
         tuple(sorted(environment)), tuple(sorted(accepted)), tuple(untested), tuple(absent),
+        tuple(_advice(barred, missing)),
     )  # fmt: skip
+
+
+def refused(suite: str, old: str, new: str, why: str) -> Gate:
+    """The answer where the comparison could not even be made, so that every report says so."""
+    return Gate(suite, old, new, LEVEL, None, (), (why,), (), (), (), ())
+
+
+def _advice(barred: Collection[str], missing: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    acceptable = [what for what in get_args(Difference) if what in barred]
+    if acceptable:
+        yield (
+            "score both sides alike, or declare the difference acceptable in the file of --config: "
+            f"accept: [{', '.join(acceptable)}]"
+        )
+    for label, tasks in missing.items():
+        if label:
+            more = " ..." if len(tasks) > NAMED else ""
+            yield f"make it with: harness eval {label} --task {' --task '.join(tasks[:NAMED])}{more}"
+    if missing:
+        yield "or name the tasks that both must have in the file of --config: required: [TASK, ...]"
+
+
+def _ours(side: Side) -> bool:
+    """Whether this program made its results, and can make more."""
+    return any(result.data_fingerprint for result in side.results.values())
 
 
 def _unknown(what: str, named: Iterable[str], known: Sequence[str], suite: Suite) -> list[str]:
@@ -135,7 +170,7 @@ def _lacking(side: Side, task: Task) -> list[str]:
     which = (
         f" ({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''})" if len(task.entries) > 1 else ""
     )
-    return [f"{side.label} has no result for {task.name}{which}"]
+    return [f"{side.name} has no result for {task.name}{which}"]
 
 
 def _told(
@@ -144,6 +179,7 @@ def _told(
     rules: Gates,
     environment: set[str],
     accepted: set[str],
+    barred: set[str],
 ) -> list[str]:
     """Differences that make the task's comparison invalid; the others go where they are shown."""
     wrong: dict[str, None] = {}
@@ -153,6 +189,7 @@ def _told(
                 accepted.add(difference.text)
             elif difference.invalid:
                 wrong[f"{name}: {difference.text}"] = None
+                barred.add(difference.what)
             else:
                 environment.add(difference.text)
     return list(wrong)
@@ -164,7 +201,7 @@ def _task_check(
     metric = common_metric(task, pairs)
     points = scale(metric)
     values = [[points * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
-    for label, side in zip((old.label, new.label), values, strict=True):
+    for label, side in zip((old.name, new.name), values, strict=True):
         if not all(map(math.isfinite, side)):
             raise DataError(f"{task.name}: {metric} of {label} is not a number")
     before, after = (sum(side) / len(side) for side in values)

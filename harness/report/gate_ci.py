@@ -19,7 +19,7 @@ def to_junit(gate: Gate) -> str:
     count = len(gate.checks) if not gate.invalid else errors
     suites = ElementTree.Element("testsuites", name="harness gate")
     suite = ElementTree.SubElement(
-        suites, "testsuite", name=f"gate {gate.suite}", tests=str(count), failures=str(failures),
+        suites, "testsuite", name=_xml(f"gate {gate.suite}"), tests=str(count), failures=str(failures),
         errors=str(errors), skipped="0",
     )  # fmt: skip
     properties = ElementTree.SubElement(suite, "properties")
@@ -27,12 +27,12 @@ def to_junit(gate: Gate) -> str:
         ElementTree.SubElement(properties, "property", name=name, value=_xml(value))
     for line in gate.invalid:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{gate.suite}", name=_xml(line.partition(":")[0])
+            suite, "testcase", classname=_xml(f"gate.{gate.suite}"), name=_xml(_subject(line))
         )
         ElementTree.SubElement(case, "error", type="not comparable", message=_xml(line))
     for check in [] if gate.invalid else gate.checks:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{gate.suite}.{check.level}", name=_xml(check.name)
+            suite, "testcase", classname=_xml(f"gate.{gate.suite}.{check.level}"), name=_xml(check.title)
         )
         if check.bad:
             failure = ElementTree.SubElement(case, "failure", type=check.verdict, message=_xml(check.reason))
@@ -49,7 +49,7 @@ def to_github(gate: Gate) -> str:
     """Workflow commands that GitHub shows as annotations."""
     lines = [f"::error title=gate not comparable::{_command(line)}" for line in gate.invalid]
     lines += [
-        f"::error title=gate {_command(c.name)}::{_command(c.reason)}"
+        f"::error title=gate {_property(c.title)}::{_command(c.reason)}"
         for c in (() if gate.invalid else gate.failed)
     ]
     if len(lines) > _ANNOTATED:
@@ -59,27 +59,42 @@ def to_github(gate: Gate) -> str:
 
 def to_gitlab(gate: Gate) -> list[dict[str, Any]]:
     """GitLab's code quality report, which a merge request shows; JSON-ready."""
-    found = [(line.partition(":")[0], line, "blocker") for line in gate.invalid]
-    found += [(c.name, f"{c.name}: {c.reason}", "major") for c in (() if gate.invalid else gate.failed)]
+    found = [(_subject(line), line, "blocker", line) for line in gate.invalid]
+    checks = () if gate.invalid else gate.failed
+    found += [(c.title, f"{c.title}: {c.reason}", "major", f"{c.level} {c.name}") for c in checks]
     return [
         {
             "description": text,
             "check_name": f"gate {name}",
-            "fingerprint": _digest(gate.suite, name),
+            "fingerprint": _digest(gate.suite, what),  # of two findings with one, GitLab shows one
             "severity": severity,
             "location": {"path": f"gate/{gate.suite}/{name}", "lines": {"begin": 1}},
         }
-        for name, text, severity in found
+        for name, text, severity, what in found
     ]
+
+
+def _subject(line: str) -> str:
+    """What a line on an invalid comparison is about: the task that it begins with, or its first words."""
+    head, colon, _ = line.partition(":")
+    return head if colon and "\n" not in head and " " not in head else "comparison"
 
 
 def _xml(text: str) -> str:
     """Without the control characters that XML 1.0 cannot hold."""
-    return "".join(c if c in "\t\n\r" or " " <= c <= "\ud7ff" or c >= "\ue000" else "�" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or (c >= "\ue000" and c not in "\ufffe\uffff") else "�"
+        for c in text
+    )
 
 
 def _command(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    """Of a workflow command's property, which ends at a comma or colon."""
+    return _command(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _digest(*parts: str) -> str:

@@ -35,11 +35,18 @@ class Side:
         label: how a report names it.
         results: by task, split and subset.
         samples: reads the per-example values of a result; None where there are none.
+        where: what holds them, where two sides may be of one label.
     """
 
     label: str
     results: Mapping[Entry, Result]
     samples: Callable[[Result], pa.Table | None]
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, with where it is from."""
+        return f"{self.label} in {self.where}" if self.where else self.label
 
 
 def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Side:

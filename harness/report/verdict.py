@@ -55,6 +55,11 @@ class Check:
     furthest: tuple[str, float, float] | None = None
 
     @property
+    def title(self) -> str:
+        """As a report names it."""
+        return self.name if self.level == "task" else f"mean of {self.name}"
+
+    @property
     def gain(self) -> float:
         """How much better the new model is; negative after a drop."""
         return self.better * (self.new - self.old)

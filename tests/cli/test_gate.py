@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,6 +122,31 @@ def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Cal
     assert "holds nothing" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2
+
+
+def test_what_cannot_be_compared_is_in_every_report(against: Call, tmp_path: Path) -> None:
+    """A CI system shows files and annotations; an error on stderr alone looks like no gate at all."""
+    junit, summary = tmp_path / "gate.xml", tmp_path / "gate.md"
+    files = ("--junit", junit, "--summary", summary)
+    found = against("me/none", REFERENCE, *files, "--annotations", "gitlab")
+    assert found.code == 2
+    assert json.loads(found.out)[0]["description"].startswith("unknown model 'me/none'")
+    assert found.err.startswith("error: unknown model 'me/none'")
+    (error,) = ElementTree.parse(junit).iter("error")
+    assert "harness eval me/none" in str(error.get("message"))
+    assert "harness eval me/none" in summary.read_text(encoding="utf-8")
+    github = against("me/none", REFERENCE, "--annotations", "github")
+    assert github.out.startswith("::error title=gate not comparable::unknown model 'me/none'")
+    assert against("me/none", REFERENCE, "--json").out == ""
+
+
+def test_two_sides_of_one_name_are_told_apart(against: Call, tmp_path: Path) -> None:
+    copied = tmp_path / "released"
+    shutil.copytree(REFERENCE / "harness__char-ngram", copied / "harness__char-ngram")
+    next(copied.rglob("SmokeSTS.json")).unlink()
+    found = against("char-ngram", copied)
+    assert f"not comparable: harness/char-ngram in {copied} has no result for SmokeSTS" in found.err
+    assert "make it with: harness eval harness/char-ngram --task SmokeSTS" in found.err
 
 
 def test_tasks_that_only_one_side_has(against: Call) -> None:
