@@ -208,7 +208,8 @@ def _task_check(
     better = -1 if lower_is_better(metric) else 1
     entries = tested(task, pairs, old, new, metric, seed)
     return Check(
-        "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries,
+        "task", task.name, metric, before, after, better,
+        rule.allowed(before, tested=entries is not None), rule, entries=entries,
         furthest=_furthest(task, pairs),
     )  # fmt: skip
 
@@ -260,9 +261,10 @@ def _mean(
     # Where lower is better a score counts with a minus, so that a drop is a drop.
     old = sum(w * c.better * c.old for w, c in zip(weights, members, strict=True)) / sum(weights)
     gain = sum(w * c.gain for w, c in zip(weights, members, strict=True)) / sum(weights)
-    check = Check(level, name, "mean", old, old + gain, 1, rule.allowed(old), rule)
     parts = [part for member in members if (part := whole(member)) is not None]
-    if len(parts) < len(members):
+    tested = len(parts) == len(members)
+    check = Check(level, name, "mean", old, old + gain, 1, rule.allowed(old, tested=tested), rule)
+    if not tested:
         return check
     return replace(check, entries={("", ""): pooled(parts, _shares(found, weights))})
 

@@ -25,6 +25,7 @@ class Rule(Strict):
 
     max_drop: Points | None = None
     max_relative_drop: Points | None = None  # per cent of the baseline's score
+    max_drop_untested: Points | None = None  # instead of max_drop, where there are no per-example values
     floor: Score | None = None
     must_improve: Points | None = None
     weight: Points | None = None
@@ -34,9 +35,11 @@ class Rule(Strict):
         said = self.model_dump(exclude_none=True)
         return Rule(**{**other.model_dump(exclude_none=True), **said})
 
-    def allowed(self, baseline: float) -> float:
+    def allowed(self, baseline: float, *, tested: bool = True) -> float:
         """The largest drop that is no regression, in points: the smaller of the two limits."""
-        limits = [self.max_drop] if self.max_drop is not None else []
+        alone = not tested and self.max_drop_untested is not None
+        points = self.max_drop_untested if alone else self.max_drop
+        limits = [points] if points is not None else []
         if self.max_relative_drop is not None:
             limits.append(self.max_relative_drop / 100 * abs(baseline))
         return min(limits, default=0.0)

@@ -200,9 +200,20 @@ def test_noise_writes_rules_that_the_gate_reads(inside: Call, tmp_path: Path) ->
     gates = load_gates(output)
     assert gates.task("no", "One").max_drop == 0.01
     assert gates.whole("no").max_drop == 0.01
+    output.write_text("# ours\nsuites: {'no': {tasks: {One: {max_drop: 7, floor: 1}}}}\n", encoding="utf-8")
     again = inside("noise", "char-ngram", *options)
-    assert (again.code, "--force" in again.err) == (2, True)
+    assert (again.code, "One.max_drop: kept 7, measured 0.01 (--force replaces it)" in again.err) == (0, True)
+    assert output.read_text(encoding="utf-8").startswith(
+        "# ours\nsuites: {'no': {mean: {max_drop: 0.01}, tasks: "
+    )
+    assert load_gates(output).task("no", "One").max_drop == 7
     forced = inside("noise", "char-ngram", *options, "--force", "--json")
     assert json.loads(forced.out)[0]["moved"] == 0.0
+    assert (load_gates(output).task("no", "One").max_drop, load_gates(output).task("no", "One").floor) == (
+        0.01,
+        1,
+    )
+    output.write_text("level: 9\n", encoding="utf-8")
+    assert inside("noise", "char-ngram", *options).code == 2
     assert inside("noise", "me/none", "--suite", suite, "-o", tmp_path / "x.yaml", "--offline").code == 2
     assert not (tmp_path / "x.yaml").exists()

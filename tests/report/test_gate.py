@@ -118,6 +118,19 @@ def test_without_per_example_values_the_tolerance_alone_decides() -> None:
     assert (mean.p, mean.verdict) == (None, "regressed")
 
 
+def test_a_tolerance_of_its_own_where_nothing_can_be_tested() -> None:
+    given = rules(tasks={"A": {"max_drop": 0.1, "max_drop_untested": 1.5}}, mean={"max_drop_untested": 2})
+    bare = [
+        side(label, result("m", "A", score), queries("B", BASE)) for label, score in (("o", 0.6), ("n", 0.59))
+    ]
+    both = suite(task("A"), task("B"))
+    checks = by_name(gate(*bare, both, given).checks)
+    assert [(checks[name].allowed, checks[name].bad) for name in ("A", "toy")] == [(1.5, False), (2, False)]
+    assert gate(*bare, both, rules(tasks={"A": {"max_drop": 0.1}})).failed
+    tested = decide({"A": BASE, "B": BASE}, {"A": BASE - 0.01 * RANDOM.random(200), "B": BASE}, given)
+    assert [(c.name, c.allowed) for c in tested.failed] == [("A", 0.1)]
+
+
 def test_exact_mode_fails_for_any_change_up_or_down() -> None:
     for change in (-1e-4, 1e-4):
         found = decide({"A": BASE}, {"A": BASE + change}, exact=True)
