@@ -178,20 +178,23 @@ def _annotated(found: Gate, system: Annotations) -> str:
 @contextmanager
 def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalog) -> Iterator[Side]:
     """The other side, from wherever `--baseline` says it is."""
-    from harness.errors import ConfigError
+    from harness.errors import ConfigError, StoreError
     from harness.report.sides import card_side, of_git, only_side, stored_side
     from harness.store import Store
 
+    path = Path(text).expanduser()
     if text.startswith("git:"):
-        revision, colon, path = text.removeprefix("git:").partition(":")
-        if not (revision and colon and path):
+        revision, colon, folder = text.removeprefix("git:").partition(":")
+        if not (revision and colon and folder):
             raise ConfigError(f"{text!r} is not git:REVISION:PATH (as in git:main:results)")
-        with of_git(revision, path) as there:
+        with of_git(revision, folder) as there:
             yield replace(only_side(there, model, protocol, models), where=text)
     elif text.endswith(".md"):
-        yield card_side(Path(text).expanduser(), protocol)
-    elif Path(text).expanduser().is_dir() and not (Path(text) / "config.json").is_file():
-        yield replace(only_side(Store(text, repair=False), model, protocol, models), where=text)
+        yield card_side(path, protocol)
+    elif path.is_dir() and not (path / "config.json").is_file():  # a model's own folder has one
+        yield replace(only_side(Store(path, repair=False), model, protocol, models), where=text)
+    elif text.startswith((".", "/", "~")) and not path.exists():
+        raise StoreError(f"{text}: no such folder (of results, or of a model whose results are stored)")
     else:
         yield stored_side(store, text, protocol, models)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -165,7 +166,8 @@ def _examples(check: Check, texts: Texts | None) -> list[str]:
     worst = lost_most(check)
     if not worst:
         return []
-    lines = ["", f"<details><summary>{escape(check.title)}: the examples that lost most</summary>", ""]
+    # Within HTML no Markdown is read: a backslash would be seen.
+    lines = ["", f"<details><summary>{html.escape(check.title)}: the examples that lost most</summary>", ""]
     shown: dict[tuple[str, str], Mapping[str, str]] = {}
     if texts is not None:
         for split, subset in dict.fromkeys(row[:2] for row in worst):

@@ -122,6 +122,7 @@ def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Cal
     assert "holds nothing" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2
+    assert "slip: no such folder" in against("all-MiniLM-L6-v2", tmp_path / "slip").err
 
 
 def test_what_cannot_be_compared_is_in_every_report(against: Call, tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def test_a_summary_for_a_pull_request(failed: Gate) -> None:
     assert "corrected by Holm over 3 checks, is below 0.05" in text
     assert "<details><summary>A: the examples that lost most</summary>" in text
     assert "| q49 | 1.0000 | 0.8000 |" in text
+    odd = replace(failed, checks=(replace(failed.failed[0], name="A <b>[x]"),))
+    assert "<summary>A &lt;b&gt;[x]: the" in to_markdown(odd)
     assert "text" not in re.findall(r"\| example .*", text)[0]
 
 
