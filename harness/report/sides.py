@@ -199,7 +199,9 @@ def _revision(own: Sequence[Result], wanted: str | None, text: str, store: Store
             f"{text} has results of several revisions: {', '.join(map(str, there))}\nname one: NAME@REVISION"
         )
     held = ", ".join(str(r) for r in sorted({r.revision for r in own}, key=str))
-    raise StoreError(f"{store.root} has no results of {text}; revisions there: {held}")
+    raise StoreError(
+        f"{store.root} has no results of {text}; revisions there: {held}\nmake them with: harness eval {text}"
+    )
 
 
 def _of_variant(
@@ -215,7 +217,9 @@ def _of_variant(
             found.setdefault((result.task, result.split, result.subset), result)
     if not found:
         held = ", ".join(sorted({"+".join(r.variant) or "no variant" for r in own}))
-        raise StoreError(f"{store.root} has no results of {text}; variants there: {held}")
+        raise StoreError(
+            f"{store.root} has no results of {text}; variants there: {held}\nmake them with: harness eval {text}"
+        )
     return found
 
 

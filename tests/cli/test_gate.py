@@ -115,10 +115,14 @@ def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Call, tmp_path: Path) -> None:
-    for model, baseline in (("me/none", REFERENCE), ("all-MiniLM-L6-v2", "me/none")):
+    for model, baseline, lacking in (
+        ("me/none", REFERENCE, "me/none"),
+        ("char-ngram+len16", REFERENCE, "char-ngram+len16"),
+        ("char-ngram", "all-MiniLM-L6-v2@abc", "all-MiniLM-L6-v2@abc"),
+    ):
         found = against(model, baseline)
         assert (found.code, found.out) == (2, "")
-        assert "make them with: harness eval me/none" in found.err
+        assert f"make them with: harness eval {lacking}" in found.err
     assert "holds nothing" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2
