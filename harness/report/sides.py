@@ -218,7 +218,8 @@ def _of_variant(
     if not found:
         held = ", ".join(sorted({"+".join(r.variant) or "no variant" for r in own}))
         raise StoreError(
-            f"{store.root} has no results of {text}; variants there: {held}\nmake them with: harness eval {text}"
+            f"{store.root} has no results of {text}; variants there: {held}\n"
+            f"make them with: harness eval {text}"
         )
     return found
 
