@@ -64,7 +64,7 @@ def gate(
     show_texts: Annotated[
         bool, typer.Option("--show-texts", help="Show the texts of the examples that lost most.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of permutations and resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of permutations and resamples.")] = 0,
     catalog: common.Catalog = None,
     data: common.Data = None,
     cache: common.Cache = None,

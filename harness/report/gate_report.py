@@ -53,7 +53,7 @@ def rows(gate: Gate) -> list[list[str]]:
             f"{check.gain:+.2f}",
             "—" if check.interval is None else _range(check.interval),
             "—" if check.p is None else "<0.001" if check.p < 0.001 else f"{check.p:.3f}",
-            _detectable(check.detectable),
+            detectable(check.detectable),
             _SIGNS[check.verdict],
         ]
         for check in _ordered(gate)
@@ -190,7 +190,7 @@ def _ordered(gate: Gate) -> list[Check]:
     return sorted(gate.checks, key=lambda c: (not c.bad, c.gain, c.name))
 
 
-def _detectable(drop: float | None) -> str:
+def detectable(drop: float | None) -> str:
     """None: both sides answered alike, or there is nothing to test; "none": no drop would be found."""
     return "—" if drop is None else "none" if math.isinf(drop) else f"{drop:.2f}"
 

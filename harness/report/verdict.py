@@ -13,6 +13,7 @@ from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
+_ROUNDING = 1e-9  # points: 100 x 0.29 is less than 29, and no reason to fail
 POWER = 0.85  # the spread is itself an estimate: stated for this, found at least four times in five
 
 
@@ -111,9 +112,9 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
 
 
 def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
-    if abs(check.gain) > limit:
+    if abs(check.gain) > limit + _ROUNDING:
         return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
-    if check.furthest is not None and not abs(check.furthest[2] - check.furthest[1]) <= limit:
+    if check.furthest is not None and not abs(check.furthest[2] - check.furthest[1]) <= limit + _ROUNDING:
         name, old, new = check.furthest
         return "changed", f"{name} was {old:.6f} and is {new:.6f}; it may move by {limit:g}"
     return "same", ""
@@ -122,9 +123,9 @@ def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
 def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
     rule = check.rule
     drop = -check.gain
-    if rule.floor is not None and check.better * (check.new - rule.floor) < 0:
+    if rule.floor is not None and check.better * (check.new - rule.floor) < -_ROUNDING:
         return "below floor", f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {rule.floor:g}"
-    if drop > check.allowed:
+    if drop > check.allowed + _ROUNDING:
         if check.p is None:
             return (
                 "regressed",
@@ -134,7 +135,7 @@ def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
             return "regressed", f"lost {drop:.2f}, {check.allowed:.2f} are allowed; p = {check.p:.2g}"
         return "noise", f"lost {drop:.2f}, within noise (p = {check.p:.2g})"
     if rule.must_improve is not None:
-        if check.gain < rule.must_improve or check.gain <= 0:
+        if check.gain < rule.must_improve - _ROUNDING or check.gain <= 0:
             return "not improved", f"gained {check.gain:.2f}, must gain {rule.must_improve:g}"
         if check.p_rise is not None and check.p_rise >= level:
             return "not improved", f"gained {check.gain:.2f}, within noise (p = {check.p_rise:.2g})"

@@ -118,6 +118,22 @@ def test_without_per_example_values_the_tolerance_alone_decides() -> None:
     assert (mean.p, mean.verdict) == (None, "regressed")
 
 
+def test_limits_include_what_stands_on_them() -> None:
+    """0.29 is 28.999999999999996 points, and 0.2664 less 0.2614 more than 0.5."""
+    high, low = result("m", "A", 0.2664), result("m", "A", 0.2614)
+    assert 100 * 0.2664 - 100 * 0.2614 > 0.5
+    drop = side("o", high), side("n", low)
+    assert not gate(*drop, suite(task("A")), Gates()).failed
+    assert not gate(*drop, suite(task("A")), rules(exact=0.5), exact=True).failed
+    assert gate(*drop, suite(task("A")), rules(tasks={"A": {"max_drop": 0.499}})).failed
+    assert 100 * 0.0055 - 100 * 0.0005 < 0.5
+    rise = side("o", result("m", "A", 0.0005)), side("n", result("m", "A", 0.0055))
+    assert not gate(*rise, suite(task("A")), rules(tasks={"A": {"must_improve": 0.5}})).failed
+    same = side("o", result("m", "A", 0.29))
+    assert not gate(same, same, suite(task("A")), rules(tasks={"A": {"floor": 29}})).failed
+    assert gate(same, same, suite(task("A")), rules(tasks={"A": {"floor": 29.001}})).failed
+
+
 def test_a_tolerance_of_its_own_where_nothing_can_be_tested() -> None:
     given = rules(tasks={"A": {"max_drop": 0.1, "max_drop_untested": 1.5}}, mean={"max_drop_untested": 2})
     bare = [

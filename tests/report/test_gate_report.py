@@ -126,13 +126,19 @@ def test_json_holds_everything_and_no_nan(failed: Gate) -> None:
 def test_junit_has_one_case_a_check(failed: Gate, invalid: Gate) -> None:
     root = ElementTree.fromstring(to_junit(failed))
     (found,) = root.iter("testsuite")
-    assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("3", "2", "0")
+    assert [found.get(n) for n in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "1"]
     cases = {case.get("name"): case for case in found.iter("testcase")}
-    assert set(cases) == {"A", "B", "mean of toy"}
+    assert set(cases) == {"A", "B", "mean of toy", "C"}
+    skipped = cases["C"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "not gated, since results are missing"
     failure = cases["A"].find("failure")
     assert failure is not None
     assert "lost 10.50" in str(failure.get("message"))
     assert cases["B"].find("failure") is None
+    assert "pass; ndcg_at_10: 60.0000 to 65.0000; sign flips, 50 queries; detectable: " in str(
+        cases["B"].findtext("system-out")
+    )
     (found,) = ElementTree.fromstring(to_junit(invalid)).iter("testsuite")
     assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("1", "0", "1")
 
