@@ -217,10 +217,15 @@ def _texts(suite: Suite, offline: bool) -> Any:
 
 
 def _write(found: Gate, markdown: str, junit: Path | None, summary: Path | None) -> None:
+    from harness.errors import ConfigError
     from harness.report.gate_ci import to_junit
 
     for path, text, mode in ((junit, to_junit(found), "w"), (summary, markdown, "a")):
-        if path is not None:
+        if path is None:
+            continue
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open(mode, encoding="utf-8") as file:
                 file.write(text)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error

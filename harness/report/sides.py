@@ -87,10 +87,12 @@ def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
     reference = parse_reference(like)
     row = catalog.find(reference.name)
     wanted = [m for m in models if m in (reference.name, row.title if row else "")]
+    if not models:
+        raise StoreError(f"{store.root} holds no results under protocol {protocol}")
     if not wanted and len(models) != 1:
-        held = ", ".join(models) or "nothing"
         raise StoreError(
-            f"{store.root} holds {held}: name the baseline's model with --baseline MODEL --results"
+            f"{store.root} holds {', '.join(models)}, and none of them is {like}\n"
+            "name the one that you mean: --baseline MODEL, with --results where both are"
         )
     name = (wanted or models)[0]
     return stored_side(store, "+".join([name, *reference.tokens]) if wanted else name, protocol, catalog)

@@ -111,7 +111,17 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
     return out
 
 
+def _below_floor(check: Check) -> str:
+    """Why the score is on the wrong side of its floor; empty where it is not."""
+    floor = check.rule.floor
+    if floor is None or check.better * (check.new - floor) >= -_ROUNDING:
+        return ""
+    return f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {floor:g}"
+
+
 def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
+    if why := _below_floor(check):
+        return "below floor", why
     if abs(check.gain) > limit + _ROUNDING:
         return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
     if check.furthest is not None and not abs(check.furthest[2] - check.furthest[1]) <= limit + _ROUNDING:
@@ -123,8 +133,8 @@ def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
 def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
     rule = check.rule
     drop = -check.gain
-    if rule.floor is not None and check.better * (check.new - rule.floor) < -_ROUNDING:
-        return "below floor", f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {rule.floor:g}"
+    if why := _below_floor(check):
+        return "below floor", why
     if drop > check.allowed + _ROUNDING:
         if check.p is None:
             return (

@@ -89,11 +89,13 @@ def test_texts_are_shown_only_when_asked_for(against: Call, tmp_path: Path) -> N
     assert text not in bare.read_text(encoding="utf-8")
 
 
-def test_annotations(against: Call) -> None:
+def test_annotations(against: Call, few: Path) -> None:
     github = against("char-ngram", MINILM, "--annotations", "github")
     assert github.out.startswith("::error title=gate SmokeSTS::lost 46.11")
     gitlab = against("char-ngram", MINILM, "--annotations", "gitlab")
     assert json.loads(gitlab.out)[0]["check_name"] == "gate SmokeSTS"
+    nowhere = against("char-ngram", MINILM, "--junit", few / "gate.xml")
+    assert (nowhere.code, "gate.xml: cannot be written" in nowhere.err) == (2, True)
     both = against("char-ngram", MINILM, "--annotations", "github", "--json")
     assert (both.code, both.err.startswith("error: --json and --annotations")) == (2, True)
 
@@ -123,7 +125,7 @@ def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Cal
         found = against(model, baseline)
         assert (found.code, found.out) == (2, "")
         assert f"make them with: harness eval {lacking}" in found.err
-    assert "holds nothing" in against("all-MiniLM-L6-v2", tmp_path).err
+    assert f"{tmp_path} holds no results under protocol mteb" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2
     assert "slip: no such folder" in against("all-MiniLM-L6-v2", tmp_path / "slip").err

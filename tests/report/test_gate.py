@@ -153,6 +153,8 @@ def test_exact_mode_fails_for_any_change_up_or_down() -> None:
         assert (found.exit_code, found.failed[0].verdict) == (1, "changed")
     assert decide({"A": BASE}, {"A": BASE + 1e-9}, exact=True).exit_code == 0
     assert decide({"A": BASE}, {"A": BASE - 1e-4}, rules(exact=0.1), exact=True).exit_code == 0
+    floor = decide({"A": BASE}, {"A": BASE}, rules(tasks={"A": {"floor": 99}}), exact=True)
+    assert [check.verdict for check in floor.failed] == ["below floor"]
 
 
 def test_exact_mode_looks_at_every_metric_of_every_entry() -> None:

@@ -76,9 +76,9 @@ def test_a_folder_of_one_model_or_of_the_same(tmp_path: Path) -> None:
     assert only_side(store, "org/new", "mteb", CATALOG).label == "org/old@r1"
     kept(tmp_path / "one", named("org/new", revision="r0"))
     assert only_side(store, "org/new", "mteb", CATALOG).label == "org/new@r0"
-    with pytest.raises(StoreError, match="holds org/new, org/old: name the baseline's model"):
+    with pytest.raises(StoreError, match="holds org/new, org/old, and none of them is org/third"):
         only_side(store, "org/third", "mteb", CATALOG)
-    with pytest.raises(StoreError, match="holds nothing"):
+    with pytest.raises(StoreError, match="holds no results"):
         only_side(Store(tmp_path / "none"), "org/new", "mteb", CATALOG)
 
 
