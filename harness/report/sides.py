@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from harness.report import names
 from harness.report.addresses import unmoved
 from harness.report.values import scale
 from harness.store import Store
+from harness.store.files import NO_REVISION, place_of
 from harness.types import Result
 
 Entry = tuple[str, str, str]  # task, split, subset
@@ -80,27 +81,43 @@ def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Sid
 def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
     """The results in a baseline's folder: of the model `like` if it has some there, else of its only model.
 
+    The folder may also be that of one model within a folder of results, or of one of its revisions.
+
     Raises:
-        StoreError: several other models.
+        StoreError: nothing there, or several other models.
     """
     models = sorted({r.model for r in store.results() if r.protocol == protocol})
     reference = parse_reference(like)
     row = catalog.find(reference.name)
     wanted = [m for m in models if m in (reference.name, row.title if row else "")]
     if not models:
+        for whole, text in _around(store.root.resolve()):
+            model = parse_reference(text).name
+            if any(r.protocol == protocol for r in whole.results(models={model})):
+                return stored_side(whole, text, protocol, catalog)
         raise StoreError(f"{store.root} holds no results under protocol {protocol}")
     if not wanted and len(models) != 1:
         raise StoreError(
             f"{store.root} holds {', '.join(models)}, and none of them is {like}\n"
-            "name the one that you mean: --baseline MODEL, with --results where both are"
+            f"name the folder of the one that you mean, as in {store.root.name}/{models[0].replace('/', '__')}"
         )
     name = (wanted or models)[0]
     return stored_side(store, "+".join([name, *reference.tokens]) if wanted else name, protocol, catalog)
 
 
+def _around(folder: Path) -> Iterator[tuple[Store, str]]:
+    """The results that a model's folder may stand in, and those of a revision's, with what it is of them."""
+    for root, parts in ((folder.parent, (folder.name,)), (folder.parent.parent, folder.parts[-2:])):
+        place = place_of([*parts, NO_REVISION][:2])
+        revision = f"@{place.revision}" if place.revision else ""
+        yield Store(root, repair=False), "+".join([f"{place.model}{revision}", *place.variant])
+
+
 @contextmanager
 def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Store]:
     """A results folder as it stands in a git revision, for as long as the block lasts.
+
+    It keeps the last two parts of its path, which say of what model and revision it may be.
 
     Raises:
         StoreError: git does not know the revision or the path.
@@ -117,8 +134,10 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
         raise StoreError(f"git has no {path} at {revision}: {why[-1] if why else 'unknown error'}")
     with tempfile.TemporaryDirectory(prefix="harness-baseline-") as folder:
         with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
-        yield Store(folder, repair=False)
+            names = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")]
+            there = Path(folder, *names[-2:])
+            archive.extractall(there, filter="data")
+        yield Store(there, repair=False)
 
 
 def card_side(path: Path, protocol: str) -> Side:
