@@ -99,7 +99,7 @@ def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
     if not wanted and len(models) != 1:
         raise StoreError(
             f"{store.root} holds {', '.join(models)}, and none of them is {like}\n"
-            f"name the folder of the one that you mean, as in {store.root.name}/{models[0].replace('/', '__')}"
+            f"name the folder of the one you mean, as in {store.root.name}/{models[0].replace('/', '__')}"
         )
     name = (wanted or models)[0]
     return stored_side(store, "+".join([name, *reference.tokens]) if wanted else name, protocol, catalog)
@@ -124,20 +124,29 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
     """
     if revision.startswith("-") or path.startswith("-"):
         raise ConfigError(f"git:{revision}:{path} is not git:REVISION:PATH")
-    command = ["git", "-C", str(where or Path.cwd()), "archive", "--format=tar", f"{revision}:{path}"]
+    here = where or Path.cwd()
     try:
-        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - no shell, checked above
+        tree = _git(here, "rev-parse", "--verify", f"{revision}:{path}").decode().strip()
+        top = (
+            here / _git(here, "rev-parse", "--show-cdup").decode().strip()
+        )  # archive cuts off what is above it
+        packed = _git(top, "archive", "--format=tar", tree)
     except FileNotFoundError as error:
         raise StoreError("git is not installed, so a git: baseline cannot be read") from error
-    if done.returncode:
-        why = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StoreError(f"git has no {path} at {revision}: {why[-1] if why else 'unknown error'}")
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise StoreError(f"git has no {path} at {revision}: {why[-1] if why else 'unknown error'}") from error
     with tempfile.TemporaryDirectory(prefix="harness-baseline-") as folder:
-        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        with tarfile.open(fileobj=BytesIO(packed)) as archive:
             names = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")]
             there = Path(folder, *names[-2:])
             archive.extractall(there, filter="data")
         yield Store(there, repair=False)
+
+
+def _git(where: Path, *words: str) -> bytes:
+    command = ["git", "-C", str(where), *words]
+    return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no shell, words checked
 
 
 def card_side(path: Path, protocol: str) -> Side:

@@ -97,7 +97,9 @@ def test_the_folder_of_one_model_or_revision_among_several(tmp_path: Path) -> No
         assert only_side(store, "local/ours", "mteb", CATALOG).label == label
     with pytest.raises(StoreError, match="several revisions"):
         only_side(Store(tmp_path / "refs" / "org__old", repair=False), "local/ours", "mteb", CATALOG)
-    with pytest.raises(StoreError, match=r"none of them is local/ours\nname the folder .* as in refs/bare"):
+    with pytest.raises(
+        StoreError, match=r"none of them is local/ours\nname the folder of .* as in refs/bare"
+    ):
         only_side(Store(tmp_path / "refs", repair=False), "local/ours", "mteb", CATALOG)
 
 
@@ -126,9 +128,12 @@ def test_results_as_they_stand_in_git(tmp_path: Path) -> None:
     kept(
         tmp_path / "results", replace(named("org/a"), exact={"ndcg_at_10": 0.1}, metrics={"ndcg_at_10": 0.1})
     )
-    (tmp_path / "below").mkdir()
-    with of_git("main", "../results", tmp_path / "below") as store:  # as git reads it; extracted within
-        assert (store.root.name, store.root.parent.name[:17]) == ("results", "harness-baseline-")
+    below = tmp_path / "below"
+    below.mkdir()
+    for path in ("results", "../results"):  # of the repository, or of the folder, as git reads it
+        with of_git("main", path, below) as store:
+            assert only_side(store, "local/ours", "mteb", CATALOG).label == "org/a@r1"
+            assert (store.root.name, store.root.parent.name[:17]) == ("results", "harness-baseline-")
     with of_git("main", "results/org__a/r1", tmp_path) as store:
         assert only_side(store, "local/ours", "mteb", CATALOG).label == "org/a@r1"
     with of_git("main", "results", tmp_path) as store:
