@@ -135,7 +135,10 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
         raise StoreError("git is not installed, so a git: baseline cannot be read") from error
     except subprocess.CalledProcessError as error:
         why = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StoreError(f"git has no {path} at {revision}: {why[-1] if why else 'unknown error'}") from error
+        raise StoreError(
+            f"git has no {path} at {revision} ({why[-1] if why else 'no reason given'})\n"
+            f"in a shallow clone fetch it first: git fetch origin {revision.removeprefix('origin/')}"
+        ) from error
     with tempfile.TemporaryDirectory(prefix="harness-baseline-") as folder:
         with tarfile.open(fileobj=BytesIO(packed)) as archive:
             names = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")]
