@@ -92,6 +92,8 @@ def gate(
         row = models.find(parse_reference(model).name)
         chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
         rules = load_gates(config)
+        if config is None and Path("gates.yaml").is_file():
+            common.say("note: gates.yaml lies here and does not count: give it with --config gates.yaml")
         for line in _misnamed(rules, chosen):
             common.say(line)
         protocol = chosen.tasks[0].protocol

@@ -100,7 +100,7 @@ def test_annotations(against: Call, few: Path) -> None:
     assert (both.code, both.err.startswith("error: --json and --annotations")) == (2, True)
 
 
-def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
+def test_rules_from_a_file(against: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "gates.yaml"
     config.write_text("suites: {few: {tasks: {default: {max_drop: 99}}, mean: {max_drop: 99}}}\n")
     assert against("char-ngram", MINILM, "--config", config).code == 0
@@ -108,6 +108,8 @@ def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
     found = against("char-ngram", MINILM, "--config", config)
     assert (found.code, found.out) == (2, "")
     assert "SmokeSts, which is no task of few; did you mean SmokeSTS?" in found.err
+    monkeypatch.chdir(tmp_path)
+    assert "note: gates.yaml lies here and does not count" in against("all-MiniLM-L6-v2", REFERENCE).err
     config.write_text("suites: {smok: {}}\n")
     assert "the rules name suite smok, " in against("all-MiniLM-L6-v2", REFERENCE, "--config", config).err
     config.write_text("tasks: {SmokeSTS: {floor: no}}\n")
