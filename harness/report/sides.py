@@ -113,6 +113,11 @@ def _around(folder: Path) -> Iterator[tuple[Store, str]]:
         yield Store(root, repair=False), "+".join([f"{place.model}{revision}", *place.variant])
 
 
+def _git(where: Path, *words: str) -> bytes:
+    command = ["git", "-C", str(where), *words]
+    return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no shell, words checked
+
+
 @contextmanager
 def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Store]:
     """A results folder as it stands in a git revision, for as long as the block lasts.
@@ -145,11 +150,6 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
             there = Path(folder, *names[-2:])
             archive.extractall(there, filter="data")
         yield Store(there, repair=False)
-
-
-def _git(where: Path, *words: str) -> bytes:
-    command = ["git", "-C", str(where), *words]
-    return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no shell, words checked
 
 
 def card_side(path: Path, protocol: str) -> Side:
