@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,7 +40,7 @@ def gate(
     baseline: Annotated[
         str,
         typer.Option(
-            help="What it must not be worse than: a stored model (NAME[@REVISION][+VARIANT]), a folder of "
+            help="What it must not be worse than: a stored model (NAME@REVISION+VARIANT), a folder of "
             "results, git:REVISION:PATH, or a model card (README.md; tolerance only)."
         ),
     ],
@@ -63,7 +64,7 @@ def gate(
     show_texts: Annotated[
         bool, typer.Option("--show-texts", help="Show the texts of the examples that lost most.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of permutations and resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of permutations and resamples.")] = 0,
     catalog: common.Catalog = None,
     data: common.Data = None,
     cache: common.Cache = None,
@@ -77,7 +78,7 @@ def gate(
     from harness.errors import ConfigError
     from harness.models.catalog import load_catalog
     from harness.models.resolve import parse_reference
-    from harness.report import gate_ci, gate_report
+    from harness.report import gate_report
     from harness.report.gate import gate as decide
     from harness.report.rules import load_gates
     from harness.report.sides import stored_side
@@ -86,31 +87,53 @@ def gate(
 
     if json and annotations is not None:
         raise ConfigError("--json and --annotations both write to stdout: choose one")
-    models = load_catalog(catalog)
-    row = models.find(parse_reference(model).name)
-    chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
-    rules = load_gates(config)
-    for line in _misnamed(rules, chosen):
-        common.say(line)
-    protocol = chosen.tasks[0].protocol
-    store = Store(results, repair=False)
-    new = stored_side(store, model, protocol, models)
-    with _baseline(baseline, model, protocol, store, models) as old:
-        if old.results == new.results:
-            common.say("warning: both sides are the very same results; nothing is compared")
-        found = decide(old, new, chosen, rules, exact=exact, seed=seed)
-        texts = _texts(chosen, offline) if show_texts else None
-        markdown = gate_report.to_markdown(found, texts)
-    for problem in store.problems:
-        common.say(problem)
-    if junit is not None:
-        _write(junit, gate_ci.to_junit(found))
-    if summary is not None:
-        summary.parent.mkdir(parents=True, exist_ok=True)
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(markdown)
+    with _refusals(suite or "", baseline, model, junit, summary, annotations):
+        models = load_catalog(catalog)
+        row = models.find(parse_reference(model).name)
+        chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
+        rules = load_gates(config)
+        if config is None and Path("gates.yaml").is_file():
+            common.say("note: gates.yaml lies here and does not count: give it with --config gates.yaml")
+        for line in _misnamed(rules, chosen):
+            common.say(line)
+        protocol = chosen.tasks[0].protocol
+        store = Store(results, repair=False)
+        new = stored_side(store, model, protocol, models)
+        with _baseline(baseline, model, protocol, store, models) as old:
+            if old.results == new.results:
+                common.say("warning: both sides are the very same results; nothing is compared")
+            found = decide(old, new, chosen, rules, exact=exact, seed=seed)
+            texts = _texts(chosen, offline) if show_texts else None
+            markdown = gate_report.to_markdown(found, texts)
+        for problem in store.problems:
+            common.say(problem)
+    _write(found, markdown, junit, summary)
     _answer(found, annotations, json=json)
     raise typer.Exit(found.exit_code)
+
+
+@contextmanager
+def _refusals(
+    suite: str,
+    baseline: str,
+    model: str,
+    junit: Path | None,
+    summary: Path | None,
+    annotations: Annotations | None,
+) -> Iterator[None]:
+    """What cannot be compared at all is said in every report, too: a CI system shows these, not stderr."""
+    from harness.errors import HarnessError
+    from harness.report import gate_report
+    from harness.report.gate import refused
+
+    try:
+        yield
+    except HarnessError as error:
+        found = refused(suite, baseline, model, str(error))
+        _write(found, gate_report.to_markdown(found), junit, summary)
+        if annotations is not None:
+            common.answer(_annotated(found, annotations))
+        raise
 
 
 def _misnamed(rules: Gates, suite: Suite) -> Iterator[str]:
@@ -127,45 +150,53 @@ def _misnamed(rules: Gates, suite: Suite) -> Iterator[str]:
 
 
 def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None:
-    import json as js
-
-    from harness.report import gate_ci, gate_report
+    from harness.report import gate_report
 
     if json:
         common.answer_json(gate_report.to_json(found))
         return
-    if annotations is Annotations.gitlab:
-        common.answer(js.dumps(gate_ci.to_gitlab(found), ensure_ascii=False, indent=2))
-        common.say(gate_report.headline(found))
-        return
-    if annotations is Annotations.github:
-        common.answer(gate_ci.to_github(found))
+    if annotations is not None:
+        common.answer(_annotated(found, annotations))
     elif found.checks and not found.invalid:
         common.answer(common.table(gate_report.HEADER, gate_report.rows(found)))
-    for line in found.invalid:
-        common.say(f"not comparable: {line}")
-    for line in gate_report.notes(found):
-        common.say(line)
+    if annotations is not Annotations.gitlab:
+        for line in found.invalid:
+            common.say(f"not comparable: {line}")
+        for line in (*found.advice, *gate_report.notes(found)):
+            common.say(line)
     common.say(gate_report.headline(found))
+
+
+def _annotated(found: Gate, system: Annotations) -> str:
+    import json as js
+
+    from harness.report import gate_ci
+
+    if system is Annotations.github:
+        return gate_ci.to_github(found)
+    return js.dumps(gate_ci.to_gitlab(found), ensure_ascii=False, indent=2)
 
 
 @contextmanager
 def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalog) -> Iterator[Side]:
     """The other side, from wherever `--baseline` says it is."""
-    from harness.errors import ConfigError
+    from harness.errors import ConfigError, StoreError
     from harness.report.sides import card_side, of_git, only_side, stored_side
     from harness.store import Store
 
+    path = Path(text).expanduser()
     if text.startswith("git:"):
-        revision, colon, path = text.removeprefix("git:").partition(":")
-        if not (revision and colon and path):
+        revision, colon, folder = text.removeprefix("git:").partition(":")
+        if not (revision and colon and folder):
             raise ConfigError(f"{text!r} is not git:REVISION:PATH (as in git:main:results)")
-        with of_git(revision, path) as there:
-            yield only_side(there, model, protocol, models)
+        with of_git(revision, folder) as there:
+            yield replace(only_side(there, model, protocol, models), where=text)
     elif text.endswith(".md"):
-        yield card_side(Path(text).expanduser(), protocol)
-    elif Path(text).expanduser().is_dir() and not (Path(text) / "config.json").is_file():
-        yield only_side(Store(text, repair=False), model, protocol, models)
+        yield card_side(path, protocol)
+    elif path.is_dir() and not (path / "config.json").is_file():  # a model's own folder has one
+        yield replace(only_side(Store(path, repair=False), model, protocol, models), where=text)
+    elif text.startswith((".", "/", "~")) and not path.exists():
+        raise StoreError(f"{text}: no such folder (of results, or of a model whose results are stored)")
     else:
         yield stored_side(store, text, protocol, models)
 
@@ -187,6 +218,16 @@ def _texts(suite: Suite, offline: bool) -> Any:
     return read
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _write(found: Gate, markdown: str, junit: Path | None, summary: Path | None) -> None:
+    from harness.errors import ConfigError
+    from harness.report.gate_ci import to_junit
+
+    for path, text, mode in ((junit, to_junit(found), "w"), (summary, markdown, "a")):
+        if path is None:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error

@@ -29,7 +29,9 @@ def noise(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the tolerances go.")] = Path(
         "gates.yaml"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace tolerances that the file gives already.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, mps; default: the best there is.")
     ] = None,
@@ -45,18 +47,19 @@ def noise(
 ) -> None:
     """Measure how far scores move by noise alone, and write tolerances for `harness gate --config`.
 
-    Every repeat takes as long as an evaluation without stored vectors. No result is stored or changed.
+    Into a file that is there they are put; its own tolerances, other rules and comments stay. Every repeat
+    takes as long as an evaluation without stored vectors. No result is stored or changed.
     """
     common.hush(0)
-    from harness.errors import ConfigError
     from harness.models import load_model
     from harness.paths import write_atomic
     from harness.report.noise import noise as measure
-    from harness.report.noise import to_yaml
+    from harness.report.noise_file import merged, to_yaml
+    from harness.report.rules import load_gates
     from harness.suite import load_suite
 
-    if output.exists() and not force:
-        raise ConfigError(f"{output} exists: name another file with -o, or write over it with --force")
+    if output.exists():
+        load_gates(output)  # before hours of measuring, what cannot be added to
 
     def load(batch_tokens: int | None) -> Any:
         more = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
@@ -71,7 +74,12 @@ def noise(
         load, chosen, repeats=repeats, seeds=seeds, cache=cache, offline=offline, say=common.say
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(output, to_yaml(whole, tasks, card.name, chosen.name).encode())
+    if output.exists():
+        old = output.read_bytes().decode()
+        text, kept = merged(old, str(output), whole, tasks, card.name, chosen.name, force=force)
+    else:
+        text, kept = to_yaml(whole, tasks, card.name, chosen.name), []
+    write_atomic(output, text.encode())
     every = [*tasks, whole]
     if json:
         common.answer_json(
@@ -79,7 +87,7 @@ def noise(
                 {
                     "name": one.name, "metric": one.metric, "score": one.score, "repeats": list(one.repeats),
                     "seeds": list(one.seeds), "moved": one.moved, "drawn": one.drawn,
-                    "max_drop": one.tolerance,
+                    "max_drop": one.tolerance, "max_drop_untested": one.untested,
                 }
                 for one in every
             ]
@@ -89,12 +97,16 @@ def noise(
             [
                 one.name if one is not whole else f"mean of {one.name}", one.metric, f"{one.score:.2f}",
                 f"{one.moved:.4f}", "—" if one.drawn is None else f"{one.drawn:.4f}", f"{one.tolerance:g}",
+                "" if one.untested is None else f"{one.untested:g}",
             ]
             for one in every
         ]  # fmt: skip
         common.answer(
             common.table(
-                ["task", "metric", "score", "moved by repeats", "spread over seeds", "max_drop"], rows
+                ["task", "metric", "score", "moved by repeats", "spread over seeds", "max_drop", "untested"],
+                rows,
             )
         )
+    for line in kept:
+        common.say(f"{line} (--force replaces it)")
     common.say(f"written to {output}; use it with: harness gate {model} --baseline B --config {output}")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import DataError
+
 Float64 = npt.NDArray[np.float64]
 
 PERMUTATIONS = 10_000
@@ -89,7 +91,9 @@ def sign_flip(
 
     Under the hypothesis that the models are exchangeable, each difference could as well have had the
     other sign. With at most 13 differences other than zero, all sign patterns are counted; else
-    `permutations` random ones and the observed one (Phipson and Smyth 2010), so p is never 0.
+    `permutations` random ones and the observed one (Phipson and Smyth 2010), so p is never 0. What is
+    rarer than that many patterns can tell has Hoeffding's bound (1963) on the share of all patterns:
+    Holm's correction over hundreds of checks asks for p-values that small.
 
     Args:
         differences: [n], finite.
@@ -97,8 +101,13 @@ def sign_flip(
     Returns:
         p-values of "the mean is not below zero" and of "the mean is not above zero": the first is small
         after a drop.
+
+    Raises:
+        DataError: a difference is NaN or infinite.
     """
     array = np.asarray(differences, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise DataError("a difference between two examples is not a number")
     array = array[array != 0]
     if not len(array):
         return 1.0, 1.0
@@ -112,7 +121,8 @@ def sign_flip(
     sums = _flipped_sums(array, permutations, seed)
     low = (1 + int((sums <= observed + slack).sum())) / (permutations + 1)
     high = (1 + int((sums >= observed - slack).sum())) / (permutations + 1)
-    return low, high
+    bound = math.exp(-(observed**2) / (2 * float(array @ array)))
+    return (min(low, bound), high) if observed < 0 else (low, min(high, bound))
 
 
 def _flipped_sums(array: Float64, permutations: int, seed: int) -> Float64:
@@ -125,7 +135,7 @@ def _flipped_sums(array: Float64, permutations: int, seed: int) -> Float64:
     for start in range(0, groups, _TABLES):
         tables = padded[start : start + _TABLES] @ _BITS.T
         for table in tables:
-            sums += table[generator.integers(0, 256, size=permutations, dtype=np.uint8)]
+            sums += table.take(generator.integers(0, 256, size=permutations, dtype=np.uint8))
     return sums
 
 
@@ -166,6 +176,30 @@ def detectable(spread: Spread, *, level: float, tolerance: float = 0.0, power: f
         return tolerance
     limit = max(tolerance, quantile(1 - level, spread.freedom) * spread.error)
     return limit + quantile(power, spread.freedom) * spread.error
+
+
+def detectable_flips(losses: npt.ArrayLike, *, level: float, power: float = POWER) -> float:
+    """The smallest mean loss that sign flips can find at `level` with the given power, whatever the spread.
+
+    Of k losses alone no sign pattern is rarer than 2**-k, so that many examples must lose at least, each as
+    much as the ones that differ now do. How many lose is binomial.
+
+    Args:
+        losses: [n], of the examples as they stand.
+
+    Returns:
+        Infinite where even a loss of every example would not do.
+    """
+    from scipy.special import betaincinv
+
+    array = np.abs(np.asarray(losses, dtype=np.float64))
+    needed = math.ceil(-math.log2(level))
+    if needed > len(array):
+        return math.inf
+    if not array.any():
+        return 0.0
+    share = float(betaincinv(needed, len(array) - needed + 1, power))
+    return share * float(array[array > 0].mean())
 
 
 def quantile(probability: float, freedom: float) -> float:

@@ -7,21 +7,24 @@ decides, and the check says so. Two results that were not made the same way are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
-from harness.errors import DataError, StoreError, nearest
+from harness.errors import DataError, StoreError, UnknownNameError, nearest
 from harness.report.apart import differences
-from harness.report.paired import pooled
-from harness.report.rules import Gates, Rule
+from harness.report.gate_means import means
+from harness.report.rules import LEVEL, Difference, Gates, Rule
 from harness.report.sides import Side
 from harness.report.tested import common_metric, tested
 from harness.report.values import lower_is_better, scale
-from harness.report.verdict import Check, judged, whole
+from harness.report.verdict import Check, judged
 from harness.suite import Suite
 from harness.task import Task
 from harness.types import Result
+
+NAMED = 5  # tasks that a command names
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Gate:
         accepted: differences that the rules accept.
         untested: tasks without per-example values, where the tolerance alone decided.
         absent: tasks that one side or both lack and the rules do not require.
+        advice: what would make an invalid comparison a valid one, a line each.
     """
 
     suite: str
@@ -48,6 +52,7 @@ class Gate:
     accepted: tuple[str, ...]
     untested: tuple[str, ...]
     absent: tuple[str, ...]
+    advice: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -64,7 +69,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     """Compare two sides on a suite.
 
     Args:
-        exact: any change beyond `rules.exact` fails, up or down; for models that answer the same every time.
+        exact: any change of any metric beyond `rules.exact` fails, up or down; for models that answer the
+            same every time.
         seed: of permutations and resamples.
     """
     needed = rules.needed(suite.name)
@@ -73,6 +79,8 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
     environment: set[str] = set()
     accepted: set[str] = set()
     untested: list[str] = []
+    barred: set[str] = set()
+    missing: dict[str, list[str]] = {}
     invalid += _unknown("task", rules.named(suite.name), [task.name for task in suite.tasks], suite)
     invalid += _unknown("type", rules.named_types(suite.name), [task.type for task in suite.tasks], suite)
     found: dict[str, tuple[Task, Check]] = {}
@@ -81,11 +89,14 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
         if any(lacking):
             if task.name in needed if needed is not None else not all(lacking):
                 invalid += [*lacking[0], *lacking[1]]
+                for side, lines in zip((old, new), lacking, strict=True):
+                    if lines:
+                        missing.setdefault(side.label if _ours(side) else "", []).append(task.name)
             else:
                 absent.append(task.name)
             continue
         pairs = [(old.results[task.name, *e], new.results[task.name, *e]) for e in task.entries]
-        wrong = _told(task.name, pairs, rules, environment, accepted)
+        wrong = _told(task.name, pairs, rules, environment, accepted, barred)
         invalid += wrong
         if wrong:
             continue
@@ -102,14 +113,40 @@ def gate(old: Side, new: Side, suite: Suite, rules: Gates, *, exact: bool = Fals
         if not checks:
             invalid.append(f"no task of {suite.name} has results on both sides")
         else:
-            checks += _means(found, suite, rules)
+            checks += means(found, suite, rules)
     limit = rules.exact if exact else None
     level = rules.level_of(suite.name)
     decided = judged(checks, level, exact=limit)
     return Gate(
-        suite.name, old.label, new.label, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
+        suite.name, old.name, new.name, level, limit, tuple(decided), tuple(dict.fromkeys(invalid)),
         tuple(sorted(environment)), tuple(sorted(accepted)), tuple(untested), tuple(absent),
+        tuple(_advice(barred, missing)),
     )  # fmt: skip
+
+
+def refused(suite: str, old: str, new: str, why: str) -> Gate:
+    """The answer where the comparison could not even be made, so that every report says so."""
+    return Gate(suite, old, new, LEVEL, None, (), (why,), (), (), (), ())
+
+
+def _advice(barred: Collection[str], missing: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    acceptable = [what for what in get_args(Difference) if what in barred]
+    if acceptable:
+        yield (
+            "score both sides alike, or declare the difference acceptable in the file of --config: "
+            f"accept: [{', '.join(acceptable)}]"
+        )
+    for label, tasks in missing.items():
+        if label:
+            more = " ..." if len(tasks) > NAMED else ""
+            yield f"make it with: harness eval {label} --task {' --task '.join(tasks[:NAMED])}{more}"
+    if missing:
+        yield "or name the tasks that both must have in the file of --config: required: [TASK, ...]"
+
+
+def _ours(side: Side) -> bool:
+    """Whether this program made its results, and can make more."""
+    return any(result.data_fingerprint for result in side.results.values())
 
 
 def _unknown(what: str, named: Iterable[str], known: Sequence[str], suite: Suite) -> list[str]:
@@ -133,7 +170,7 @@ def _lacking(side: Side, task: Task) -> list[str]:
     which = (
         f" ({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''})" if len(task.entries) > 1 else ""
     )
-    return [f"{side.label} has no result for {task.name}{which}"]
+    return [f"{side.name} has no result for {task.name}{which}"]
 
 
 def _told(
@@ -142,6 +179,7 @@ def _told(
     rules: Gates,
     environment: set[str],
     accepted: set[str],
+    barred: set[str],
 ) -> list[str]:
     """Differences that make the task's comparison invalid; the others go where they are shown."""
     wrong: dict[str, None] = {}
@@ -151,6 +189,7 @@ def _told(
                 accepted.add(difference.text)
             elif difference.invalid:
                 wrong[f"{name}: {difference.text}"] = None
+                barred.add(difference.what)
             else:
                 environment.add(difference.text)
     return list(wrong)
@@ -162,35 +201,37 @@ def _task_check(
     metric = common_metric(task, pairs)
     points = scale(metric)
     values = [[points * r.exact[metric] for r in side] for side in zip(*pairs, strict=True)]
+    for label, side in zip((old.name, new.name), values, strict=True):
+        if not all(map(math.isfinite, side)):
+            raise DataError(f"{task.name}: {metric} of {label} is not a number")
     before, after = (sum(side) / len(side) for side in values)
     better = -1 if lower_is_better(metric) else 1
     entries = tested(task, pairs, old, new, metric, seed)
     return Check(
-        "task", task.name, metric, before, after, better, rule.allowed(before), rule, entries=entries
-    )
+        "task", task.name, metric, before, after, better,
+        rule.allowed(before, tested=entries is not None), rule, entries=entries,
+        furthest=_furthest(task, pairs),
+    )  # fmt: skip
 
 
-def _means(found: Mapping[str, tuple[Task, Check]], suite: Suite, rules: Gates) -> list[Check]:
-    """Checks of every type with a rule, and of the whole suite."""
-    checks = []
-    for name in dict.fromkeys(task.type for task, _ in found.values()):
-        rule = rules.type(suite.name, name)
-        if rule is not None:
-            checks.append(_mean("type", name, [c for task, c in found.values() if task.type == name], rule))
-    if len(found) > 1 and any(check.rule.weight for _, check in found.values()):
-        checks.append(_mean("suite", suite.name, [c for _, c in found.values()], rules.whole(suite.name)))
-    return checks
+def _furthest(task: Task, pairs: Sequence[tuple[Result, Result]]) -> tuple[str, float, float] | None:
+    """The metric that moved most on any entry, with both values in points; NaN for one that a side lacks."""
+    moves = []
+    for old, new in pairs:
+        place = f" on {old.split}/{old.subset}" if len(task.entries) > 1 else ""
+        for name in sorted(old.exact.keys() | new.exact.keys()):
+            points = _points(name)
+            one, other = (points * side.exact.get(name, math.nan) for side in (old, new))
+            moves.append((name + place, one, other))
+    return max(moves, key=lambda move: _distance(*move[1:]), default=None)
 
 
-def _mean(level: Literal["type", "suite"], name: str, members: Sequence[Check], rule: Rule) -> Check:
-    weights = [check.rule.weight or 0.0 for check in members]
-    if not sum(weights):
-        weights = [1.0] * len(members)
-    # Where lower is better a score counts with a minus, so that a drop is a drop.
-    old = sum(w * c.better * c.old for w, c in zip(weights, members, strict=True)) / sum(weights)
-    gain = sum(w * c.gain for w, c in zip(weights, members, strict=True)) / sum(weights)
-    check = Check(level, name, "mean", old, old + gain, 1, rule.allowed(old), rule)
-    parts = [part for member in members if (part := whole(member)) is not None]
-    if len(parts) < len(members):
-        return check
-    return replace(check, entries={("", ""): pooled(parts, weights)})
+def _points(metric: str) -> float:
+    try:
+        return scale(metric)
+    except UnknownNameError:  # of a scorer that registers none of its metrics: fractions, as most are
+        return 100.0
+
+
+def _distance(one: float, other: float) -> float:
+    return math.inf if math.isnan(other - one) else abs(other - one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,10 +25,10 @@ _SIGNS = {
 _LEGEND = (
     "Suite {suite}. A drop fails when it exceeds what is allowed and its one-sided p-value, corrected by "
     "Holm over {tested} checks, is below {level:g}. `detectable`: the drop that a check finds four times in "
-    "five."
+    "five (none: no drop at all, of so few examples)."
 )
 
-_EXACT = "Suite {suite}. Any score that moves by more than {exact:g} points fails, up or down."
+_EXACT = "Suite {suite}. Any metric of a task that moves by more than {exact:g} points fails, up or down."
 
 Texts = Callable[[Check, str, str, Sequence[str]], Mapping[str, str]]
 
@@ -45,14 +46,14 @@ def rows(gate: Gate) -> list[list[str]]:
     """One row a check, the worst first; columns as in `HEADER`."""
     return [
         [
-            check.name if check.level == "task" else f"mean of {check.name}",
+            check.title,
             check.metric,
             f"{check.old:.2f}",
             f"{check.new:.2f}",
             f"{check.gain:+.2f}",
             "—" if check.interval is None else _range(check.interval),
             "—" if check.p is None else "<0.001" if check.p < 0.001 else f"{check.p:.3f}",
-            "—" if check.detectable is None or math.isinf(check.detectable) else f"{check.detectable:.2f}",
+            detectable(check.detectable),
             _SIGNS[check.verdict],
         ]
         for check in _ordered(gate)
@@ -64,11 +65,14 @@ HEADER = ("task", "metric", "baseline", "model", "gain", "95 % interval", "p (Ho
 
 def notes(gate: Gate) -> list[str]:
     """What a reader must know beside the table, a line each."""
-    out = [f"{c.name}: {c.reason}" for c in gate.failed]
+    out = [f"{c.title}: {c.reason}" for c in gate.failed]
     if gate.untested:
         out.append(f"tolerance alone (no per-example values): {', '.join(gate.untested)}")
     if gate.absent:
         out.append(f"not gated, since results are missing: {', '.join(gate.absent)}")
+    blind = [c.title for c in gate.checks if c.detectable is not None and math.isinf(c.detectable)]
+    if blind and not gate.invalid:
+        out.append(f"too few examples to find any drop: {', '.join(blind)}")
     out += [f"differs: {line}" for line in gate.environment]
     out += [f"accepted difference: {line}" for line in gate.accepted]
     return out
@@ -84,6 +88,7 @@ def to_markdown(gate: Gate, texts: Texts | None = None) -> str:
     if gate.invalid:
         lines += ["The comparison is not valid, so there is no verdict:", ""]
         lines += [f"- {escape(line)}" for line in gate.invalid] + [""]
+        lines += [f"{escape(line)}\n" for line in gate.advice]
     if gate.checks and not gate.invalid:
         body = [[escape(cell) for cell in row] for row in rows(gate)]
         lines += [table(list(HEADER), body, left=(0, 1, 8))]
@@ -108,6 +113,7 @@ def to_json(gate: Gate) -> dict[str, Any]:
         "answer": "not comparable" if gate.invalid else "failed" if gate.failed else "passed",
         "exit_code": gate.exit_code,
         "invalid": list(gate.invalid),
+        "advice": list(gate.advice),
         "environment": list(gate.environment),
         "accepted": list(gate.accepted),
         "tolerance_alone": list(gate.untested),
@@ -121,7 +127,10 @@ def to_json(gate: Gate) -> dict[str, Any]:
                 "model": c.new,
                 "gain": c.gain,
                 "allowed_drop": c.allowed,
+                "floor": c.rule.floor,
+                "must_improve": c.rule.must_improve,
                 "p_holm": c.p,
+                "p_rise_holm": c.p_rise,
                 "interval": None if c.interval is None else [_finite(v) for v in c.interval],
                 "detectable": _finite(c.detectable),
                 "test": c.test,
@@ -157,7 +166,8 @@ def _examples(check: Check, texts: Texts | None) -> list[str]:
     worst = lost_most(check)
     if not worst:
         return []
-    lines = ["", f"<details><summary>{escape(check.name)}: the examples that lost most</summary>", ""]
+    # Within HTML no Markdown is read: a backslash would be seen.
+    lines = ["", f"<details><summary>{html.escape(check.title)}: the examples that lost most</summary>", ""]
     shown: dict[tuple[str, str], Mapping[str, str]] = {}
     if texts is not None:
         for split, subset in dict.fromkeys(row[:2] for row in worst):
@@ -178,6 +188,11 @@ def _examples(check: Check, texts: Texts | None) -> list[str]:
 
 def _ordered(gate: Gate) -> list[Check]:
     return sorted(gate.checks, key=lambda c: (not c.bad, c.gain, c.name))
+
+
+def detectable(drop: float | None) -> str:
+    """None: both sides answered alike, or there is nothing to test; "none": no drop would be found."""
+    return "—" if drop is None else "none" if math.isinf(drop) else f"{drop:.2f}"
 
 
 def _range(interval: tuple[float, float]) -> str:

@@ -11,13 +11,12 @@ import math
 import os
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
-
+from harness.kinds.evidence import evidence
 from harness.report.values import metric_value, scale
 from harness.run import evaluate
 from harness.suite import Suite
@@ -40,6 +39,7 @@ class Noise:
         score: as a plain run gives it.
         repeats: of every repeat.
         seeds: of every other seed; empty where nothing is drawn.
+        repeated: whether all that is drawn is drawn several times, in experiments that a gate compares.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Noise:
     score: float
     repeats: tuple[float, ...]
     seeds: tuple[float, ...] = ()
+    repeated: bool = False
 
     @property
     def moved(self) -> float:
@@ -60,9 +61,13 @@ class Noise:
 
     @property
     def tolerance(self) -> float:
-        """The suggested `max_drop`, rounded up to a hundredth of a point."""
-        wanted = MOVES * self.moved + DRAWS * (self.drawn or 0.0)
-        return max(LEAST, math.ceil(100 * wanted - 1e-6) / 100)
+        """The suggested `max_drop`: without the spread over seeds where a test knows it from experiments."""
+        return _suggested(self.moved, 0.0 if self.repeated else self.drawn or 0.0)
+
+    @property
+    def untested(self) -> float | None:
+        """The suggested `max_drop_untested`, with that spread; None where it is no other."""
+        return _suggested(self.moved, self.drawn) if self.repeated and self.drawn is not None else None
 
 
 def noise(
@@ -90,7 +95,8 @@ def noise(
     model = load(None)
     options = {"cache": cache, "offline": offline}
     say("a plain run")
-    plain = _scores(evaluate(model, suite, **options), suite)
+    results = list(evaluate(model, suite, **options))
+    plain, repeated = _scores(results, suite), _repeated(results, suite)
     shuffled = random.Random(seed)  # noqa: S311 - an order, no secret
     moved: list[Mapping[str, float]] = []
     for number in range(repeats):
@@ -115,37 +121,17 @@ def noise(
     tasks_found = [
         Noise(
             name, metrics[name], score, tuple(run[name] for run in moved),
-            tuple(run[name] for run in drawn if name in run),
+            tuple(run[name] for run in drawn if name in run), name in repeated,
         )
         for name, score in plain.items()
     ]  # fmt: skip
-    return _whole(suite.name, plain, moved, drawn), tasks_found
+    whole = _whole(suite.name, plain, moved, drawn)
+    return replace(whole, repeated=all(one.repeated for one in tasks_found if one.seeds)), tasks_found
 
 
-def to_yaml(whole: Noise, tasks: Sequence[Noise], model: str, suite: str) -> str:
-    """A `gates.yaml` of the suggested tolerances, each with what it was derived from."""
-    lines = [
-        f"# What noise alone does to {model} on {suite}; scores in points (x100). Measured by: harness noise",
-        f"# max_drop = {MOVES:g} x the largest move of a repeat (other batches, threads and order of tasks)",
-        "#            + 2 x sqrt(2) x the standard deviation over seeds, where the protocol draws at random,",
-        f"#            rounded up to 0.01, at least {LEAST:g}.",
-        "suites:",
-        f"  {_scalar(suite)}:",
-        f"    mean: {{max_drop: {whole.tolerance:g}}}  # {_derived(whole)}",
-        "    tasks:",
-    ]
-    lines += [f"      {_scalar(t.name)}: {{max_drop: {t.tolerance:g}}}  # {_derived(t)}" for t in tasks]
-    return "\n".join(lines) + "\n"
-
-
-def _derived(one: Noise) -> str:
-    drawn = "" if one.drawn is None else f"; {one.drawn:.4f} over {len(one.seeds) + 1} seeds"
-    runs = f"{len(one.repeats)} repeat{'s' * (len(one.repeats) != 1)}"
-    return f"{one.metric} {one.score:.2f}: moved {one.moved:.4f} in {runs}{drawn}"
-
-
-def _scalar(name: str) -> str:
-    return str(yaml.safe_dump(name, width=1000, allow_unicode=True)).splitlines()[0]
+def _suggested(moved: float, drawn: float) -> float:
+    """Rounded up to a hundredth of a point."""
+    return max(LEAST, math.ceil(100 * (MOVES * moved + DRAWS * drawn) - 1e-6) / 100)
 
 
 def _whole(
@@ -162,7 +148,21 @@ def _whole(
     return Noise(suite, "mean", mean({}), tuple(map(mean, moved)), tuple(map(mean, drawn)))
 
 
-def _scores(results: Iterator[Result], suite: Suite) -> dict[str, float]:
+def _repeated(results: Iterable[Result], suite: Suite) -> set[str]:
+    """The tasks whose per-example values hold several experiments, on every entry."""
+    single: set[str] = set()
+    several: set[str] = set()
+    for result in results:
+        settings = result.provenance.get("settings") or {}
+        if result.samples is not None and isinstance(settings.get("seed"), int):
+            scorer = result.scorer.partition("@")[0]
+            parts = evidence(result.kind, scorer, settings, result.samples, result.main_metric).whole
+            (several if len(parts) > 1 else single).add(result.task)
+    found = several - single
+    return found | {t.name for t in suite.tasks if t.members and {m.name for m in t.members} <= found}
+
+
+def _scores(results: Iterable[Result], suite: Suite) -> dict[str, float]:
     """Each task's score in points: the mean over its entries of the metric that the suite shows."""
     shown = {task.name: task.shown for task in suite.tasks}
     values: dict[str, list[float]] = {}

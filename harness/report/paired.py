@@ -8,8 +8,9 @@ counts too: their spread is added to that over the examples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,23 @@ import pyarrow as pa
 
 from harness.errors import DataError
 from harness.kinds.evidence import Evidence, evidence
-from harness.metrics.stats import RESAMPLES, Spread, bootstrap_weights, mean_spread, resampled, sign_flip
+from harness.metrics.stats import (
+    RESAMPLES,
+    Spread,
+    bootstrap_weights,
+    detectable,
+    detectable_flips,
+    mean_spread,
+    resampled,
+    sign_flip,
+)
 from harness.report.values import lower_is_better
 from harness.types import Result
 
 Float64 = npt.NDArray[np.float64]
 
+FLIPS = "sign flips"
+_ALIKE = 1e-9  # a spread that small, of a difference, is rounding
 _CLOSE = 1e-6  # what a stored value and the one from its samples may differ by
 _WORK = 100_000_000  # weights of one bootstrap; more examples get fewer resamples, never under _FEWEST
 _FEWEST = 200
@@ -73,6 +85,13 @@ class Paired:
         """Two-sided."""
         return min(1.0, 2 * min(self.p_drop, self.p_rise))
 
+    def detectable(self, *, level: float, tolerance: float, power: float) -> float:
+        """The smallest true drop that a test like this finds at `level`, beyond `tolerance`; see `stats`."""
+        least = detectable(self.spread, level=level, tolerance=tolerance, power=power)
+        if self.method != FLIPS or self.lost is None:
+            return least
+        return max(least, detectable_flips(self.lost, level=level, power=power))
+
     def interval(self, level: float = 0.05) -> tuple[float, float]:
         """Confidence interval of `gain` at 1 - `level`."""
         return self.spread.interval(self.gain, level)
@@ -89,16 +108,12 @@ def paired(
         seed: of permutations and resamples; equal arguments give equal answers.
 
     Raises:
-        DataError: the examples are not the same, a table does not give the stored value, or the task is an
-            aggregate (`pooled` its members).
+        DataError: the examples are not the same, one is named twice, a table does not give the stored value,
+            or the task is an aggregate (`pooled` its members).
     """
     sides = [_checked(result, table, metric) for result, table in zip((old, new), samples, strict=True)]
     before, after = sides
-    if list(before.ids) != list(after.ids):
-        raise DataError(
-            f"{old.task} ({old.split}/{old.subset}): the two results were not scored on the same "
-            f"{before.unit} ({len(before.ids)} and {len(after.ids)}), so they cannot be paired"
-        )
+    after = _aligned(before, after, f"{old.task} ({old.split}/{old.subset})")
     better = -1 if lower_is_better(metric) else 1
     own = None if before.own is None or after.own is None else (before.own, after.own)
     values = [float(result.exact[metric]) for result in (old, new)]
@@ -108,13 +123,13 @@ def paired(
     }  # fmt: skip
     repeats = _repeats(before, after)
     if own is not None and before.additive and after.additive:
-        spread = mean_spread(own[1] - own[0])
+        spread = _doubted(mean_spread(own[1] - own[0]), values, common["n"])
         if len(repeats) == 1:
             p_drop, p_rise = sign_flip(own[1] - own[0], seed=seed)
-            return Paired(p_drop=p_drop, p_rise=p_rise, spread=spread, method="sign flips", **common)
+            return Paired(p_drop=p_drop, p_rise=p_rise, spread=spread, method=FLIPS, **common)
         method = "standard errors"
     else:
-        spread = _bootstrapped(before, after, seed)
+        spread = _doubted(_bootstrapped(before, after, seed), values, common["n"])
         method = "paired bootstrap"
     if len(repeats) > 1:
         spread += mean_spread(repeats)
@@ -141,6 +156,8 @@ def pooled(parts: Sequence[Paired], weights: Sequence[float] | None = None) -> P
     shares = shares / shares.sum()
     spread = Spread(0.0, float("inf"))
     for part, share in zip(parts, shares.tolist(), strict=True):
+        if not share:
+            continue  # nothing of an infinite error would be no number
         spread += Spread(share * part.spread.error, part.spread.freedom)
     old = float(shares @ [part.better * part.old for part in parts])
     gain = float(shares @ [part.gain for part in parts])
@@ -165,6 +182,40 @@ def _checked(result: Result, table: pa.Table, metric: str) -> Evidence:
             f"{found.value:.6f}\nscore it again: harness eval {result.model} --task {result.task} --force"
         )
     return found
+
+
+def _aligned(before: Evidence, after: Evidence, where: str) -> Evidence:
+    """`after` with its examples in the order of `before`."""
+    if list(before.ids) == list(after.ids):
+        if len({*before.ids}) < len(before.ids):
+            raise DataError(f"{where}: several {before.unit} have one name, so they cannot be paired")
+        return after
+    places = {name: place for place, name in enumerate(after.ids)}
+    if not len(before.ids) == len(after.ids) == len(places) or {*before.ids} != places.keys():
+        raise DataError(
+            f"{where}: the two results were not scored on the same {before.unit} "
+            f"({len(before.ids)} and {len(after.ids)}), so they cannot be paired"
+        )
+    order = np.asarray([places[name] for name in before.ids])
+    own = None if after.own is None else after.own[order]
+
+    def parts(weights: Float64) -> Float64:
+        theirs = np.empty_like(weights)
+        theirs[:, order] = weights
+        return after.parts(theirs)
+
+    return replace(after, ids=before.ids, own=own, parts=parts)
+
+
+def _doubted(spread: Spread, values: Sequence[float], n: int) -> Spread:
+    """A spread that n examples which all moved alike do not make zero: that of their sign flips instead.
+
+    Two equal losses are no proof that every text loses as much.
+    """
+    moved = abs(values[1] - values[0])
+    if spread.error > _ALIKE * moved:
+        return spread
+    return Spread(moved / math.sqrt(n), n - 1.0)
 
 
 def _repeats(before: Evidence, after: Evidence) -> Float64:

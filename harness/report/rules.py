@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from harness.definition import Strict
 from harness.yamlfile import load_yaml
@@ -25,6 +25,7 @@ class Rule(Strict):
 
     max_drop: Points | None = None
     max_relative_drop: Points | None = None  # per cent of the baseline's score
+    max_drop_untested: Points | None = None  # instead of max_drop, where there are no per-example values
     floor: Score | None = None
     must_improve: Points | None = None
     weight: Points | None = None
@@ -34,9 +35,11 @@ class Rule(Strict):
         said = self.model_dump(exclude_none=True)
         return Rule(**{**other.model_dump(exclude_none=True), **said})
 
-    def allowed(self, baseline: float) -> float:
+    def allowed(self, baseline: float, *, tested: bool = True) -> float:
         """The largest drop that is no regression, in points: the smaller of the two limits."""
-        limits = [self.max_drop] if self.max_drop is not None else []
+        alone = not tested and self.max_drop_untested is not None
+        points = self.max_drop_untested if alone else self.max_drop
+        limits = [points] if points is not None else []
         if self.max_relative_drop is not None:
             limits.append(self.max_relative_drop / 100 * abs(baseline))
         return min(limits, default=0.0)
@@ -45,6 +48,22 @@ class Rule(Strict):
 LEVEL = 0.05
 BUILT_IN = Rule(max_drop=0.5, weight=1.0)  # of a task; of a mean, the noise of single tasks averages out
 BUILT_IN_MEAN = Rule(max_drop=0.3)
+
+
+def _completed(rule: Rule, built_in: Rule) -> Rule:
+    """A rule with what is built in; no built-in limit stands beside one of the user's own."""
+    if rule.max_relative_drop is not None and rule.max_drop is None:
+        built_in = built_in.model_copy(update={"max_drop": None})
+    return rule.over(built_in)
+
+
+def _without_weight(rule: Rule) -> Rule:
+    if rule.weight is not None:
+        raise ValueError("only tasks have a weight: tasks: {NAME: {weight: ...}}")
+    return rule
+
+
+MeanRule = Annotated[Rule, AfterValidator(_without_weight)]
 
 
 class Section(Strict):
@@ -60,8 +79,8 @@ class Section(Strict):
     """
 
     level: Annotated[float, Field(gt=0, lt=0.5)] | None = None
-    mean: Rule = Rule()
-    types: dict[str, Rule] = Field(default_factory=dict)
+    mean: MeanRule = Rule()
+    types: dict[str, MeanRule] = Field(default_factory=dict)
     tasks: dict[str, Rule] = Field(default_factory=dict)
     required: list[str] | None = None
 
@@ -84,21 +103,21 @@ class Gates(Section):
         found = Rule()
         for section in self._sections(suite):
             found = found.over(section.tasks.get(name, Rule())).over(section.tasks.get("default", Rule()))
-        return found.over(BUILT_IN)
+        return _completed(found, BUILT_IN)
 
     def type(self, suite: str, name: str) -> Rule | None:
         """The rule of a type's mean, or None where there is none."""
         found = Rule()
         for section in self._sections(suite):
             found = found.over(section.types.get(name, Rule())).over(section.types.get("default", Rule()))
-        return None if found == Rule() else found
+        return None if found == Rule() else _completed(found, BUILT_IN_MEAN)
 
     def whole(self, suite: str) -> Rule:
         """The rule of the mean over the suite's tasks."""
         found = Rule()
         for section in self._sections(suite):
             found = found.over(section.mean)
-        return found.over(BUILT_IN_MEAN)
+        return _completed(found, BUILT_IN_MEAN)
 
     def level_of(self, suite: str) -> float:
         """The level of a suite's gate."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from harness.report import names
 from harness.report.addresses import unmoved
 from harness.report.values import scale
 from harness.store import Store
+from harness.store.files import NO_REVISION, place_of
 from harness.types import Result
 
 Entry = tuple[str, str, str]  # task, split, subset
@@ -35,11 +36,18 @@ class Side:
         label: how a report names it.
         results: by task, split and subset.
         samples: reads the per-example values of a result; None where there are none.
+        where: what holds them, where two sides may be of one label.
     """
 
     label: str
     results: Mapping[Entry, Result]
     samples: Callable[[Result], pa.Table | None]
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, with where it is from."""
+        return f"{self.label} in {self.where}" if self.where else self.label
 
 
 def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Side:
@@ -73,43 +81,75 @@ def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Sid
 def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
     """The results in a baseline's folder: of the model `like` if it has some there, else of its only model.
 
+    The folder may also be that of one model within a folder of results, or of one of its revisions.
+
     Raises:
-        StoreError: several other models.
+        StoreError: nothing there, or several other models.
     """
     models = sorted({r.model for r in store.results() if r.protocol == protocol})
     reference = parse_reference(like)
     row = catalog.find(reference.name)
     wanted = [m for m in models if m in (reference.name, row.title if row else "")]
+    if not models:
+        for whole, text in _around(store.root.resolve()):
+            model = parse_reference(text).name
+            if any(r.protocol == protocol for r in whole.results(models={model})):
+                return stored_side(whole, text, protocol, catalog)
+        raise StoreError(f"{store.root} holds no results under protocol {protocol}")
     if not wanted and len(models) != 1:
-        held = ", ".join(models) or "nothing"
         raise StoreError(
-            f"{store.root} holds {held}: name the baseline's model with --baseline MODEL --results"
+            f"{store.root} holds {', '.join(models)}, and none of them is {like}\n"
+            f"name the folder of the one you mean, as in {store.root.name}/{models[0].replace('/', '__')}"
         )
     name = (wanted or models)[0]
     return stored_side(store, "+".join([name, *reference.tokens]) if wanted else name, protocol, catalog)
+
+
+def _around(folder: Path) -> Iterator[tuple[Store, str]]:
+    """The results that a model's folder may stand in, and those of a revision's, with what it is of them."""
+    for root, parts in ((folder.parent, (folder.name,)), (folder.parent.parent, folder.parts[-2:])):
+        place = place_of([*parts, NO_REVISION][:2])
+        revision = f"@{place.revision}" if place.revision else ""
+        yield Store(root, repair=False), "+".join([f"{place.model}{revision}", *place.variant])
+
+
+def _git(where: Path, *words: str) -> bytes:
+    command = ["git", "-C", str(where), *words]
+    return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no shell, words checked
 
 
 @contextmanager
 def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Store]:
     """A results folder as it stands in a git revision, for as long as the block lasts.
 
+    It keeps the last two parts of its path, which say of what model and revision it may be.
+
     Raises:
         StoreError: git does not know the revision or the path.
     """
     if revision.startswith("-") or path.startswith("-"):
         raise ConfigError(f"git:{revision}:{path} is not git:REVISION:PATH")
-    command = ["git", "-C", str(where or Path.cwd()), "archive", "--format=tar", f"{revision}:{path}"]
+    here = where or Path.cwd()
     try:
-        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - no shell, checked above
+        tree = _git(here, "rev-parse", "--verify", f"{revision}:{path}").decode().strip()
+        top = (
+            here / _git(here, "rev-parse", "--show-cdup").decode().strip()
+        )  # archive cuts off what is above it
+        packed = _git(top, "archive", "--format=tar", tree)
     except FileNotFoundError as error:
         raise StoreError("git is not installed, so a git: baseline cannot be read") from error
-    if done.returncode:
-        why = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StoreError(f"git has no {path} at {revision}: {why[-1] if why else 'unknown error'}")
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise StoreError(
+            f"git has no {path} at {revision} ({why[-1] if why else 'no reason given'})\n"
+            f"in a shallow clone fetch it first: git fetch origin {revision.removeprefix('origin/')}"
+        ) from error
     with tempfile.TemporaryDirectory(prefix="harness-baseline-") as folder:
-        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
-        yield Store(folder, repair=False)
+        with tarfile.open(fileobj=BytesIO(packed)) as archive:
+            names = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")]
+            there = Path(folder, *names[-2:])
+            archive.extractall(there, filter="data")
+        yield Store(there, repair=False)
 
 
 def card_side(path: Path, protocol: str) -> Side:
@@ -192,7 +232,9 @@ def _revision(own: Sequence[Result], wanted: str | None, text: str, store: Store
             f"{text} has results of several revisions: {', '.join(map(str, there))}\nname one: NAME@REVISION"
         )
     held = ", ".join(str(r) for r in sorted({r.revision for r in own}, key=str))
-    raise StoreError(f"{store.root} has no results of {text}; revisions there: {held}")
+    raise StoreError(
+        f"{store.root} has no results of {text}; revisions there: {held}\nmake them with: harness eval {text}"
+    )
 
 
 def _of_variant(
@@ -208,7 +250,10 @@ def _of_variant(
             found.setdefault((result.task, result.split, result.subset), result)
     if not found:
         held = ", ".join(sorted({"+".join(r.variant) or "no variant" for r in own}))
-        raise StoreError(f"{store.root} has no results of {text}; variants there: {held}")
+        raise StoreError(
+            f"{store.root} has no results of {text}; variants there: {held}\n"
+            f"make them with: harness eval {text}"
+        )
     return found
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.metrics.stats import detectable, holm
+from harness.metrics.stats import holm
 from harness.report.paired import Paired, pooled
 from harness.report.rules import Rule
 from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
 BAD: tuple[Verdict, ...] = ("regressed", "below floor", "not improved", "changed")
+_ROUNDING = 1e-9  # points: 100 x 0.29 is less than 29, and no reason to fail
 POWER = 0.85  # the spread is itself an estimate: stated for this, found at least four times in five
 
 
@@ -32,6 +33,8 @@ class Check:
         test: the test behind it, what it went over, and how many.
         reason: the verdict in words.
         entries: the differences behind it, by split and subset.
+        furthest: of all metrics of the task, on all its entries, the one that moved most: its name and both
+            values, in points. What `--exact` looks at.
     """
 
     level: Literal["task", "type", "suite"]
@@ -50,6 +53,12 @@ class Check:
     test: str = ""
     reason: str = ""
     entries: Mapping[tuple[str, str], Paired] | None = None
+    furthest: tuple[str, float, float] | None = None
+
+    @property
+    def title(self) -> str:
+        """As a report names it."""
+        return self.name if self.level == "task" else f"mean of {self.name}"
 
     @property
     def gain(self) -> float:
@@ -71,14 +80,15 @@ def whole(check: Check) -> Paired | None:
         return found
     points = scale(check.metric)
     spread = replace(found.spread, error=points * found.spread.error)
-    return replace(found, old=points * found.old, new=points * found.new, spread=spread)
+    own = None if found.own is None else (points * found.own[0], points * found.own[1])
+    return replace(found, old=points * found.old, new=points * found.new, spread=spread, own=own)
 
 
 def judged(checks: Sequence[Check], level: float, *, exact: float | None = None) -> list[Check]:
     """Every check with its p-value, corrected for all that could be tested, and its verdict.
 
     Args:
-        exact: points that a score may move, up or down; None where the test decides.
+        exact: points that a score, and any other metric, may move, up or down; None where the test decides.
     """
     wholes = [whole(check) for check in checks]
     places = [i for i, whole in enumerate(wholes) if whole is not None]
@@ -90,7 +100,7 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
         found = wholes[i]
         if found is not None:
             known = found.spread.error > 0  # equal answers say nothing of how much others would vary
-            least = detectable(found.spread, level=level / len(places), tolerance=check.allowed, power=POWER)
+            least = found.detectable(level=level / len(places), tolerance=check.allowed, power=POWER)
             check = replace(
                 check, p=adjusted[i], p_rise=rises.get(i), interval=found.interval(),
                 detectable=least if known else None,
@@ -101,18 +111,31 @@ def judged(checks: Sequence[Check], level: float, *, exact: float | None = None)
     return out
 
 
+def _below_floor(check: Check) -> str:
+    """Why the score is on the wrong side of its floor; empty where it is not."""
+    floor = check.rule.floor
+    if floor is None or check.better * (check.new - floor) >= -_ROUNDING:
+        return ""
+    return f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {floor:g}"
+
+
 def _exact(check: Check, limit: float) -> tuple[Verdict, str]:
-    if abs(check.gain) > limit:
+    if why := _below_floor(check):
+        return "below floor", why
+    if abs(check.gain) > limit + _ROUNDING:
         return "changed", f"{check.old:.6f} became {check.new:.6f}; it may move by {limit:g}"
+    if check.furthest is not None and not abs(check.furthest[2] - check.furthest[1]) <= limit + _ROUNDING:
+        name, old, new = check.furthest
+        return "changed", f"{name} was {old:.6f} and is {new:.6f}; it may move by {limit:g}"
     return "same", ""
 
 
 def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
     rule = check.rule
     drop = -check.gain
-    if rule.floor is not None and check.better * (check.new - rule.floor) < 0:
-        return "below floor", f"{check.new:.2f} is {'below' if check.better > 0 else 'above'} {rule.floor:g}"
-    if drop > check.allowed:
+    if why := _below_floor(check):
+        return "below floor", why
+    if drop > check.allowed + _ROUNDING:
         if check.p is None:
             return (
                 "regressed",
@@ -122,7 +145,7 @@ def _verdict(check: Check, level: float) -> tuple[Verdict, str]:
             return "regressed", f"lost {drop:.2f}, {check.allowed:.2f} are allowed; p = {check.p:.2g}"
         return "noise", f"lost {drop:.2f}, within noise (p = {check.p:.2g})"
     if rule.must_improve is not None:
-        if check.gain < rule.must_improve or check.gain <= 0:
+        if check.gain < rule.must_improve - _ROUNDING or check.gain <= 0:
             return "not improved", f"gained {check.gain:.2f}, must gain {rule.must_improve:g}"
         if check.p_rise is not None and check.p_rise >= level:
             return "not improved", f"gained {check.gain:.2f}, within noise (p = {check.p_rise:.2g})"

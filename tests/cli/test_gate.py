@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,16 +89,18 @@ def test_texts_are_shown_only_when_asked_for(against: Call, tmp_path: Path) -> N
     assert text not in bare.read_text(encoding="utf-8")
 
 
-def test_annotations(against: Call) -> None:
+def test_annotations(against: Call, few: Path) -> None:
     github = against("char-ngram", MINILM, "--annotations", "github")
     assert github.out.startswith("::error title=gate SmokeSTS::lost 46.11")
     gitlab = against("char-ngram", MINILM, "--annotations", "gitlab")
     assert json.loads(gitlab.out)[0]["check_name"] == "gate SmokeSTS"
+    nowhere = against("char-ngram", MINILM, "--junit", few / "gate.xml")
+    assert (nowhere.code, "gate.xml: cannot be written" in nowhere.err) == (2, True)
     both = against("char-ngram", MINILM, "--annotations", "github", "--json")
     assert (both.code, both.err.startswith("error: --json and --annotations")) == (2, True)
 
 
-def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
+def test_rules_from_a_file(against: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "gates.yaml"
     config.write_text("suites: {few: {tasks: {default: {max_drop: 99}}, mean: {max_drop: 99}}}\n")
     assert against("char-ngram", MINILM, "--config", config).code == 0
@@ -105,6 +108,8 @@ def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
     found = against("char-ngram", MINILM, "--config", config)
     assert (found.code, found.out) == (2, "")
     assert "SmokeSts, which is no task of few; did you mean SmokeSTS?" in found.err
+    monkeypatch.chdir(tmp_path)
+    assert "note: gates.yaml lies here and does not count" in against("all-MiniLM-L6-v2", REFERENCE).err
     config.write_text("suites: {smok: {}}\n")
     assert "the rules name suite smok, " in against("all-MiniLM-L6-v2", REFERENCE, "--config", config).err
     config.write_text("tasks: {SmokeSTS: {floor: no}}\n")
@@ -114,13 +119,43 @@ def test_rules_from_a_file(against: Call, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Call, tmp_path: Path) -> None:
-    for model, baseline in (("me/none", REFERENCE), ("all-MiniLM-L6-v2", "me/none")):
+    for model, baseline, lacking in (
+        ("me/none", REFERENCE, "me/none"),
+        ("char-ngram+len16", REFERENCE, "char-ngram+len16"),
+        ("char-ngram", "all-MiniLM-L6-v2@abc", "all-MiniLM-L6-v2@abc"),
+    ):
         found = against(model, baseline)
         assert (found.code, found.out) == (2, "")
-        assert "make them with: harness eval me/none" in found.err
-    assert "holds nothing" in against("all-MiniLM-L6-v2", tmp_path).err
+        assert f"make them with: harness eval {lacking}" in found.err
+    assert f"{tmp_path} holds no results under protocol mteb" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2
+    assert "slip: no such folder" in against("all-MiniLM-L6-v2", tmp_path / "slip").err
+
+
+def test_what_cannot_be_compared_is_in_every_report(against: Call, tmp_path: Path) -> None:
+    """A CI system shows files and annotations; an error on stderr alone looks like no gate at all."""
+    junit, summary = tmp_path / "gate.xml", tmp_path / "gate.md"
+    files = ("--junit", junit, "--summary", summary)
+    found = against("me/none", REFERENCE, *files, "--annotations", "gitlab")
+    assert found.code == 2
+    assert json.loads(found.out)[0]["description"].startswith("unknown model 'me/none'")
+    assert found.err.startswith("error: unknown model 'me/none'")
+    (error,) = ElementTree.parse(junit).iter("error")
+    assert "harness eval me/none" in str(error.get("message"))
+    assert "harness eval me/none" in summary.read_text(encoding="utf-8")
+    github = against("me/none", REFERENCE, "--annotations", "github")
+    assert github.out.startswith("::error title=gate not comparable::unknown model 'me/none'")
+    assert against("me/none", REFERENCE, "--json").out == ""
+
+
+def test_two_sides_of_one_name_are_told_apart(against: Call, tmp_path: Path) -> None:
+    copied = tmp_path / "released"
+    shutil.copytree(REFERENCE / "harness__char-ngram", copied / "harness__char-ngram")
+    next(copied.rglob("SmokeSTS.json")).unlink()
+    found = against("char-ngram", copied)
+    assert f"not comparable: harness/char-ngram in {copied} has no result for SmokeSTS" in found.err
+    assert "make it with: harness eval harness/char-ngram --task SmokeSTS" in found.err
 
 
 def test_tasks_that_only_one_side_has(against: Call) -> None:
@@ -174,9 +209,20 @@ def test_noise_writes_rules_that_the_gate_reads(inside: Call, tmp_path: Path) ->
     gates = load_gates(output)
     assert gates.task("no", "One").max_drop == 0.01
     assert gates.whole("no").max_drop == 0.01
+    output.write_text("# ours\nsuites: {'no': {tasks: {One: {max_drop: 7, floor: 1}}}}\n", encoding="utf-8")
     again = inside("noise", "char-ngram", *options)
-    assert (again.code, "--force" in again.err) == (2, True)
+    assert (again.code, "One.max_drop: kept 7, measured 0.01 (--force replaces it)" in again.err) == (0, True)
+    assert output.read_text(encoding="utf-8").startswith(
+        "# ours\nsuites: {'no': {mean: {max_drop: 0.01}, tasks: "
+    )
+    assert load_gates(output).task("no", "One").max_drop == 7
     forced = inside("noise", "char-ngram", *options, "--force", "--json")
     assert json.loads(forced.out)[0]["moved"] == 0.0
+    assert (load_gates(output).task("no", "One").max_drop, load_gates(output).task("no", "One").floor) == (
+        0.01,
+        1,
+    )
+    output.write_text("level: 9\n", encoding="utf-8")
+    assert inside("noise", "char-ngram", *options).code == 2
     assert inside("noise", "me/none", "--suite", suite, "-o", tmp_path / "x.yaml", "--offline").code == 2
     assert not (tmp_path / "x.yaml").exists()

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats as sp
 
+from harness.errors import DataError
 from harness.metrics.stats import (
     Spread,
     bootstrap_weights,
     detectable,
+    detectable_flips,
     holm,
     mean_spread,
     quantile,
@@ -56,7 +58,37 @@ def test_no_difference_is_no_evidence_and_p_is_never_zero() -> None:
     assert sign_flip([]) == (1.0, 1.0)
     assert sign_flip(np.zeros(50)) == (1.0, 1.0)
     assert sign_flip([-1.0] * 5)[0] == pytest.approx(1 / 32)
-    assert sign_flip(np.full(400, -1.0))[0] == pytest.approx(1 / 10_001)
+    assert 0 < sign_flip(np.full(400, -1.0))[0] < 1e-80
+
+
+def test_what_random_patterns_cannot_tell_is_bounded() -> None:
+    """Forty equal losses: one pattern of 2**40; ten thousand random ones say no less than 1/10,001."""
+    values = np.full(40, -1.0)
+    assert sign_flip(values)[0] == pytest.approx(math.exp(-20))
+    assert sign_flip(-values) == sign_flip(values)[::-1]
+    for seed in range(5):  # never below the exact value
+        few = np.random.default_rng(seed).normal(-0.9, 1, 18)
+        patterns = ((np.arange(1 << 18)[:, None] >> np.arange(18)) & 1) * 2 - 1
+        exact = float(np.mean(patterns @ few <= few.sum() + 1e-12))
+        assert math.exp(-(few.sum() ** 2) / (2 * float(few @ few))) >= exact
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_has_no_p(wrong: float) -> None:
+    with pytest.raises(DataError, match="not a number"):
+        sign_flip([-1.0, wrong, -1.0])
+
+
+def test_what_sign_flips_can_find_at_best() -> None:
+    """Of 60 answers one differs: at a level of 1/400 nine must be lost, whatever the spread says."""
+    losses = np.zeros(60)
+    losses[7] = 1.0
+    least = detectable_flips(losses, level=1 / 400, power=0.8)
+    assert sp.binom.sf(8, 60, least) == pytest.approx(0.8)
+    assert least > 2.5 * detectable(mean_spread(losses), level=1 / 400)
+    assert detectable_flips(losses / 2, level=1 / 400) == pytest.approx(least / 2)
+    assert detectable_flips(losses[:8], level=1 / 400) == math.inf
+    assert detectable_flips(np.zeros(60), level=1 / 400) == 0.0
 
 
 def test_equal_sums_count_on_both_sides_whatever_their_rounding() -> None:

@@ -118,12 +118,75 @@ def test_without_per_example_values_the_tolerance_alone_decides() -> None:
     assert (mean.p, mean.verdict) == (None, "regressed")
 
 
+def test_limits_include_what_stands_on_them() -> None:
+    """0.29 is 28.999999999999996 points, and 0.2664 less 0.2614 more than 0.5."""
+    high, low = result("m", "A", 0.2664), result("m", "A", 0.2614)
+    assert 100 * 0.2664 - 100 * 0.2614 > 0.5
+    drop = side("o", high), side("n", low)
+    assert not gate(*drop, suite(task("A")), Gates()).failed
+    assert not gate(*drop, suite(task("A")), rules(exact=0.5), exact=True).failed
+    assert gate(*drop, suite(task("A")), rules(tasks={"A": {"max_drop": 0.499}})).failed
+    assert 100 * 0.0055 - 100 * 0.0005 < 0.5
+    rise = side("o", result("m", "A", 0.0005)), side("n", result("m", "A", 0.0055))
+    assert not gate(*rise, suite(task("A")), rules(tasks={"A": {"must_improve": 0.5}})).failed
+    same = side("o", result("m", "A", 0.29))
+    assert not gate(same, same, suite(task("A")), rules(tasks={"A": {"floor": 29}})).failed
+    assert gate(same, same, suite(task("A")), rules(tasks={"A": {"floor": 29.001}})).failed
+
+
+def test_a_tolerance_of_its_own_where_nothing_can_be_tested() -> None:
+    given = rules(tasks={"A": {"max_drop": 0.1, "max_drop_untested": 1.5}}, mean={"max_drop_untested": 2})
+    bare = [
+        side(label, result("m", "A", score), queries("B", BASE)) for label, score in (("o", 0.6), ("n", 0.59))
+    ]
+    both = suite(task("A"), task("B"))
+    checks = by_name(gate(*bare, both, given).checks)
+    assert [(checks[name].allowed, checks[name].bad) for name in ("A", "toy")] == [(1.5, False), (2, False)]
+    assert gate(*bare, both, rules(tasks={"A": {"max_drop": 0.1}})).failed
+    tested = decide({"A": BASE, "B": BASE}, {"A": BASE - 0.01 * RANDOM.random(200), "B": BASE}, given)
+    assert [(c.name, c.allowed) for c in tested.failed] == [("A", 0.1)]
+
+
 def test_exact_mode_fails_for_any_change_up_or_down() -> None:
     for change in (-1e-4, 1e-4):
         found = decide({"A": BASE}, {"A": BASE + change}, exact=True)
         assert (found.exit_code, found.failed[0].verdict) == (1, "changed")
     assert decide({"A": BASE}, {"A": BASE + 1e-9}, exact=True).exit_code == 0
     assert decide({"A": BASE}, {"A": BASE - 1e-4}, rules(exact=0.1), exact=True).exit_code == 0
+    floor = decide({"A": BASE}, {"A": BASE}, rules(tasks={"A": {"floor": 99}}), exact=True)
+    assert [check.verdict for check in floor.failed] == ["below floor"]
+
+
+def test_exact_mode_looks_at_every_metric_of_every_entry() -> None:
+    """Neither a metric that is not shown nor two subsets that cancel each other out get by."""
+    one = queries("A", BASE)
+    metrics = {"ndcg_at_10": float(BASE.mean()), "recall_at_5": 0.5}
+    for other, said in (
+        (
+            {**metrics, "recall_at_5": 0.51},
+            "recall_at_5 was 50.000000 and is 51.000000; it may move by 0.0001",
+        ),
+        (
+            {"ndcg_at_10": metrics["ndcg_at_10"]},
+            "recall_at_5 was 50.000000 and is nan; it may move by 0.0001",
+        ),
+        ({**metrics, "recall_at_5": 0.5000000001}, ""),
+    ):
+        sides = [side(label, replace(one, exact=exact)) for label, exact in (("o", metrics), ("n", other))]
+        (check,) = gate(*sides, suite(task("A")), Gates(), exact=True).checks
+        assert (check.reason, check.bad) == (said, bool(said))
+        assert not gate(*sides, suite(task("A")), Gates()).failed
+    entries = (("test", "x"), ("test", "y"))
+    sides = [
+        side(
+            label,
+            *(queries("A", BASE + by * at, subset=s) for (_, s), at in zip(entries, (1, -1), strict=True)),
+        )
+        for label, by in (("o", 0.0), ("n", 0.01))
+    ]
+    (check,) = gate(*sides, suite(task("A", entries=entries)), Gates(), exact=True).checks
+    assert (check.verdict, round(check.gain, 9)) == ("changed", 0.0)
+    assert check.reason.startswith("ndcg_at_10 on test/")
 
 
 def test_where_lower_is_better_a_rise_fails() -> None:
@@ -319,3 +382,31 @@ def test_rules_for_what_the_suite_does_not_have() -> None:
 def test_the_same_seed_gives_the_same_answer() -> None:
     one, other, third = (decide({"A": BASE}, {"A": NOISY}, seed=s).checks[0].p for s in (1, 1, 2))
     assert one == other != third
+
+
+def test_what_is_not_a_number_is_no_pass() -> None:
+    """Without per-example values nothing else looks at the score."""
+    nan = replace(result("m", "A", 0.5), exact={"ndcg_at_10": float("nan")}, samples=None)
+    for pair in ((nan, queries("A", BASE)), (queries("A", BASE), nan), (nan, nan)):
+        found = gate(side("o", pair[0]), side("n", pair[1]), suite(task("A")), Gates())
+        assert found.exit_code == 2
+        assert "ndcg_at_10 of" in found.invalid[0]
+        assert "is not a number" in found.invalid[0]
+
+
+def test_an_aggregate_beside_its_members_is_no_further_evidence() -> None:
+    """The mean of A, B and (A + B) / 2 is that of A and B, and as uncertain."""
+    members = (task("A"), task("B"))
+    whole = task("M", kind="aggregate", members=members)
+    values = {"A": (BASE, NOISY), "B": (NOISY, NOISY[::-1].copy())}
+    sides = []
+    for at in (0, 1):
+        own = [queries(name, each[at]) for name, each in values.items()]
+        mean = replace(
+            result("m", "M", sum(r.exact["ndcg_at_10"] for r in own) / 2), kind="aggregate", samples=None
+        )
+        sides.append(side("on"[at], *own, mean))
+    alone, beside = (gate(*sides, suite(*tasks), Gates()) for tasks in (members, (*members, whole)))
+    means = [by_name(found.checks)["toy"] for found in (alone, beside)]
+    assert means[0].interval == pytest.approx(means[1].interval)
+    assert means[0].gain == pytest.approx(means[1].gain)

@@ -17,6 +17,7 @@ from harness.report.gate_report import WORST, headline, lost_most, notes, rows, 
 from harness.report.rules import Gates
 from harness.report.verdict import Check
 from tests.report.gates import queries, side, suite, task
+from tests.report.make import result
 
 BASE = np.linspace(0.2, 1, 50)
 DROPS = np.linspace(0.01, 0.2, 50)  # the last query loses most
@@ -73,6 +74,8 @@ def test_a_summary_for_a_pull_request(failed: Gate) -> None:
     assert "corrected by Holm over 3 checks, is below 0.05" in text
     assert "<details><summary>A: the examples that lost most</summary>" in text
     assert "| q49 | 1.0000 | 0.8000 |" in text
+    odd = replace(failed, checks=(replace(failed.failed[0], name="A <b>[x]"),))
+    assert "<summary>A &lt;b&gt;[x]: the" in to_markdown(odd)
     assert "text" not in re.findall(r"\| example .*", text)[0]
 
 
@@ -102,7 +105,7 @@ def test_an_invalid_comparison_has_no_verdict(invalid: Gate) -> None:
 def test_an_exact_gate_explains_itself() -> None:
     old, new = side("o", queries("A", BASE)), side("n", queries("A", BASE + 0.01))
     text = to_markdown(gate(old, new, suite(task("A")), Gates(), exact=True))
-    assert "Any score that moves by more than 0.0001 points fails, up or down" in text
+    assert "Any metric of a task that moves by more than 0.0001 points fails, up or down" in text
     assert "A: 60.000000 became 61.000000; it may move by 0.0001" in text
     assert "Holm over" not in text
 
@@ -123,13 +126,19 @@ def test_json_holds_everything_and_no_nan(failed: Gate) -> None:
 def test_junit_has_one_case_a_check(failed: Gate, invalid: Gate) -> None:
     root = ElementTree.fromstring(to_junit(failed))
     (found,) = root.iter("testsuite")
-    assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("3", "2", "0")
+    assert [found.get(n) for n in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "1"]
     cases = {case.get("name"): case for case in found.iter("testcase")}
-    assert set(cases) == {"A", "B", "toy"}
+    assert set(cases) == {"A", "B", "mean of toy", "C"}
+    skipped = cases["C"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "not gated, since results are missing"
     failure = cases["A"].find("failure")
     assert failure is not None
     assert "lost 10.50" in str(failure.get("message"))
     assert cases["B"].find("failure") is None
+    assert "pass; ndcg_at_10: 60.0000 to 65.0000; sign flips, 50 queries; detectable: " in str(
+        cases["B"].findtext("system-out")
+    )
     (found,) = ElementTree.fromstring(to_junit(invalid)).iter("testsuite")
     assert (found.get("tests"), found.get("failures"), found.get("errors")) == ("1", "0", "1")
 
@@ -138,6 +147,8 @@ def test_junit_survives_control_characters(invalid: Gate) -> None:
     odd = replace(invalid, invalid=("A: \x00\x1b[31m<&>",), new="n\x07")
     (error,) = ElementTree.fromstring(to_junit(odd)).iter("error")
     assert error.get("message") == "A: ��[31m<&>"
+    named = to_junit(replace(invalid, suite="s\ufffe\uffff\ud800", invalid=("A: \U0001f600",)))
+    assert ElementTree.fromstring(named.encode()).find("testsuite").get("name") == "gate s���"  # type: ignore[union-attr]
 
 
 def test_annotations_of_github(failed: Gate, invalid: Gate) -> None:
@@ -153,13 +164,48 @@ def test_annotations_of_github(failed: Gate, invalid: Gate) -> None:
     assert len(many) == 10
     assert many[0] == "::error title=gate not comparable::50 %25%0A0"
     assert many[-1] == "::error title=gate::and 21 more"
+    (odd, *_) = failed.failed
+    named = replace(failed, checks=(replace(odd, name="a, file=x::b%\nc"),))
+    assert to_github(named).startswith("::error title=gate a%2C file=x%3A%3Ab%25%0Ac::lost 10.50")
 
 
 def test_a_report_for_gitlab(failed: Gate, invalid: Gate) -> None:
     found = to_gitlab(failed)
-    assert [one["check_name"] for one in found] == ["gate A", "gate toy"]
+    assert [one["check_name"] for one in found] == ["gate A", "gate mean of toy"]
     assert len({one["fingerprint"] for one in found}) == 2
     assert {"description", "check_name", "fingerprint", "severity", "location"} == set(found[0])
     assert found[0]["location"]["lines"]["begin"] == 1
     assert to_gitlab(invalid)[0]["severity"] == "blocker"
     assert to_gitlab(replace(failed, checks=())) == []
+    two = to_gitlab(replace(invalid, invalid=("A: dtype: x and y", "A: prompts: x and y", "no results: x")))
+    assert len({one["fingerprint"] for one in two}) == 3
+    assert [one["check_name"] for one in two] == ["gate A", "gate A", "gate comparison"]
+
+
+def test_an_invalid_comparison_says_what_to_do() -> None:
+    old = replace(queries("A", BASE), provenance={"dtype": "float32", "settings": {}})
+    new = replace(old, provenance={"dtype": "bfloat16", "settings": {"seed": 1}})
+    found = gate(side("o", old), side("n", new), suite(task("A")), Gates())
+    (line,) = found.advice
+    assert line.startswith(
+        "score both sides alike, or declare the difference acceptable in the file of --config"
+    )
+    assert line.endswith(": accept: [dtype, settings]")
+    assert "accept: \\[dtype, settings\\]" in to_markdown(found)
+    assert to_json(found)["advice"] == [*found.advice]
+    tasks = suite(*(task(name) for name in "ABCDEFG"))
+    own = side("o", *(queries(name, BASE) for name in "ABCDEFG"))
+    assert gate(own, side("org/n@1+bf16", old), tasks, Gates()).advice == (
+        "make it with: harness eval org/n@1+bf16 --task B --task C --task D --task E --task F ...",
+        "or name the tasks that both must have in the file of --config: required: [TASK, ...]",
+    )
+    other = replace(result("m", "A", 0.5), data_fingerprint="")  # of others: no command makes those
+    assert [line[:11] for line in gate(own, side("n", other), tasks, Gates()).advice] == ["or name the"]
+
+
+def test_a_test_that_can_find_nothing_is_no_blank() -> None:
+    found = gate(side("o", queries("A", [0.9])), side("n", queries("A", [0.1])), suite(task("A")), Gates())
+    assert rows(found)[0][7] == "none"
+    assert notes(found) == ["too few examples to find any drop: A"]
+    same = gate(side("o", queries("A", [0.9])), side("n", queries("A", [0.9])), suite(task("A")), Gates())
+    assert notes(same) == ["too few examples to find any drop: A"]

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.report.noise import Noise, noise, to_yaml
+from harness.report.noise import Noise, noise
+from harness.report.noise_file import merged, to_yaml
 from harness.report.rules import load_gates
 from harness.suite import Suite, load_suite, load_task
 from harness.types import Texts
@@ -47,6 +48,10 @@ def test_a_tolerance_from_its_parts() -> None:
     assert one.moved == pytest.approx(0.2)
     assert one.drawn == pytest.approx(statistics.stdev([50.0, 51.0, 49.0]))
     assert one.tolerance == pytest.approx(math.ceil(100 * (0.6 + 2 * math.sqrt(2))) / 100)
+    assert one.untested is None
+    repeated = replace(one, repeated=True)  # the gate's test sees that spread by itself
+    assert (repeated.tolerance, repeated.untested) == (0.6, one.tolerance)
+    assert replace(repeated, seeds=()).untested is None
     assert Noise("A", "m", 50.0, (50.0,)).tolerance == 0.01
     assert Noise("A", "m", 50.0, (50.1,)).tolerance == 0.3
     assert Noise("A", "m", 50.0, (50.0,)).drawn is None
@@ -62,7 +67,10 @@ def test_a_deterministic_model_moves_only_with_what_is_drawn(suite: Suite, tmp_p
     assert two.drawn > 0
     assert whole.score == pytest.approx((one.score + two.score) / 2)
     assert whole.seeds == pytest.approx([(one.score + seed) / 2 for seed in two.seeds])
-    assert whole.tolerance < two.tolerance
+    assert (two.repeated, two.tolerance, whole.tolerance) == (True, 0.01, 0.01)
+    assert two.untested is not None
+    assert whole.untested is not None
+    assert 0.01 < whole.untested < two.untested
     assert lines[0] == "a plain run"
     assert lines[1].startswith("repeat 1 of 2: 1 thread, tasks in another order")
     assert lines[-1] == "seed 2 of 2: 1 tasks that draw"
@@ -87,6 +95,33 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert gates.whole("mteb:MTEB(eng, v2)").max_drop == 0.01
     assert "# m 50.00: moved 0.1000 in 1 repeat\n" in text
     assert "# m 10.00: moved 0.0000 in 1 repeat; 1.0000 over 3 seeds\n" in text
+
+
+def test_a_file_that_somebody_wrote_is_added_to(tmp_path: Path) -> None:
+    own = (
+        "# ours\nlevel: 0.01  # strict\nsuites:\n  s:\n    tasks:\n      A: {max_drop: 2, floor: 9}  # May\n"
+    )
+    tasks = [
+        Noise("A", "m", 50.0, (50.1,)),
+        Noise("B", "m", 10.0, (10.0,), (11.0, 12.0), repeated=True),
+    ]
+    whole = Noise("s", "mean", 30.0, (30.0,))
+    text, kept = merged(own, "gates.yaml", whole, tasks, "org/a", "s")
+    assert text.startswith(own)
+    assert kept == ["suites.s.tasks.A.max_drop: kept 2, measured 0.3"]
+    assert (
+        "      B: {max_drop: 0.01, max_drop_untested: 2.83}  # m 10.00: moved 0.0000 in 1 repeat; 1.0000 over"
+        in text
+    )
+    assert "# What noise alone does to org/a on s" in text
+    (tmp_path / "gates.yaml").write_text(text, encoding="utf-8")
+    gates = load_gates(tmp_path / "gates.yaml")
+    assert (gates.task("s", "A").max_drop, gates.task("s", "A").floor, gates.level_of("s")) == (2, 9, 0.01)
+    assert gates.task("s", "B").allowed(50) == 0.01
+    assert gates.task("s", "B").allowed(50, tested=False) == 2.83
+    forced, kept = merged(text, "gates.yaml", whole, tasks, "org/a", "s", force=True)
+    assert kept == []
+    assert forced == text.replace("max_drop: 2,", "max_drop: 0.3,")
 
 
 def test_members_of_an_aggregate_are_reseeded(tmp_path: Path) -> None:

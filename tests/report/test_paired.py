@@ -6,6 +6,7 @@ import pytest
 from scipy import stats as sp
 
 from harness.errors import DataError
+from harness.kinds.evidence import evidence
 from harness.report.paired import Paired, paired, pooled
 from harness.types import Result
 from tests.report.make import result
@@ -116,3 +117,55 @@ def test_the_mean_of_differences_has_the_error_of_a_mean() -> None:
     assert found.spread.error == pytest.approx(np.sqrt(sum(p.spread.error**2 for p in parts)) / 4)
     with pytest.raises(DataError, match="no difference"):
         pooled([])
+
+
+def test_two_equal_losses_are_no_proof() -> None:
+    """Nothing varies between two examples; that is no standard error of zero."""
+    parts = [compare(ranked([a, a]), ranked([a - 0.1, a - 0.1]), "ndcg_at_10") for a in (0.9, 0.8)]
+    for part in parts:
+        assert part.spread.error == pytest.approx(0.1 / np.sqrt(2))
+        assert part.interval()[1] > 0
+    assert pooled(parts).p_drop > 0.05
+    gold = np.arange(20.0)
+    upside_down = compare(correlated(gold, gold), correlated(gold, -gold), "cosine_spearman")
+    assert 0 < upside_down.p_drop < 0.001
+
+
+def test_examples_are_paired_by_name_whatever_their_order() -> None:
+    generator = np.random.default_rng(5)
+    old, new = generator.random(40), generator.random(40)
+    names = [f"q{i}" for i in range(40)]
+    mixed = generator.permutation(40)
+    straight = compare(ranked(old.tolist(), names), ranked(new.tolist(), names), "ndcg_at_10")
+    again = ranked(new[mixed].tolist(), [names[i] for i in mixed])
+    shuffled = compare(ranked(old.tolist(), names), again, "ndcg_at_10")
+    assert (shuffled.ids, shuffled.p_drop) == (straight.ids, straight.p_drop)
+    assert shuffled.lost == pytest.approx(straight.lost)
+    rows = pa.table({"row": names, "gold": [0, 1] * 20, "predicted": generator.integers(0, 2, 40)})
+    value = evidence("bitext", "bitext", {}, rows, "f1").value
+    bitext = result("m", "T", value, main="f1", kind="bitext", scorer="bitext@1")
+    assert compare((bitext, rows), (bitext, rows.take(mixed)), "f1").spread.error < 1e-12
+
+
+def test_examples_of_one_name_cannot_be_paired() -> None:
+    twice = ranked([0.1, 0.2], ["q0", "q0"])
+    with pytest.raises(DataError, match="have one name"):
+        compare(twice, twice, "ndcg_at_10")
+    with pytest.raises(DataError, match="not scored on the same"):
+        compare(ranked([0.1, 0.2]), twice, "ndcg_at_10")
+
+
+def test_what_weighs_nothing_adds_no_doubt() -> None:
+    """One query alone has an infinite error; it must not make the mean without it one."""
+    many = compare(ranked([0.1, 0.5, 0.4]), ranked([0.2, 0.4, 0.1]), "ndcg_at_10")
+    one = compare(ranked([0.9]), ranked([0.1]), "ndcg_at_10")
+    assert pooled([many, one], [1, 0]).spread.error == many.spread.error
+
+
+def test_a_single_difference_among_sixty_promises_no_more_than_sign_flips_can_show() -> None:
+    old = [1.0] * 60
+    found = compare(ranked(old), ranked([0.0, *old[1:]]), "ndcg_at_10")
+    least = found.detectable(level=0.05 / 20, tolerance=0.005, power=0.85)
+    assert 9 / 60 < least < 0.25
+    few = compare(ranked(old[:8]), ranked([0.0, *old[1:8]]), "ndcg_at_10")
+    assert few.detectable(level=0.05 / 20, tolerance=0.005, power=0.85) == np.inf

@@ -63,6 +63,22 @@ def test_the_smaller_of_two_limits_counts() -> None:
     assert Rule(max_relative_drop=2).allowed(50) == 1.0
 
 
+def test_what_is_built_in_completes_a_rule_and_never_undercuts_it(tmp_path: Path) -> None:
+    gates = read(
+        tmp_path,
+        "tasks: {A: {max_relative_drop: 10}, B: {floor: 3}}\nmean: {max_relative_drop: 5}\n"
+        "types: {STS: {floor: 40}, Retrieval: {max_relative_drop: 4}}\n",
+    )
+    assert gates.task("smoke", "A").allowed(50) == 5.0
+    assert gates.task("smoke", "B").allowed(50) == 0.5
+    assert gates.whole("smoke").allowed(50) == 2.5
+    sts, retrieval = gates.type("smoke", "STS"), gates.type("smoke", "Retrieval")
+    assert sts is not None
+    assert sts.allowed(50) == 0.3  # a floor alone does not forbid every drop
+    assert retrieval is not None
+    assert retrieval.allowed(50) == 2.0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -80,6 +96,8 @@ def test_the_smaller_of_two_limits_counts() -> None:
         ("tasks: {A: {max_drop: .nan}}\n", r"max_drop"),
         ("tasks: {A: {floor: .inf}}\n", r"floor"),
         ("level: [\n", r"not YAML"),
+        ("level: 0.1\nmean: {weight: 2}\n", r"line 2: 'mean': .*only tasks have a weight"),
+        ("types:\n  STS: {weight: 0}\n", r"line 2: 'types.STS': .*only tasks have a weight"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:

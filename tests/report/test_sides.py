@@ -76,10 +76,31 @@ def test_a_folder_of_one_model_or_of_the_same(tmp_path: Path) -> None:
     assert only_side(store, "org/new", "mteb", CATALOG).label == "org/old@r1"
     kept(tmp_path / "one", named("org/new", revision="r0"))
     assert only_side(store, "org/new", "mteb", CATALOG).label == "org/new@r0"
-    with pytest.raises(StoreError, match="holds org/new, org/old: name the baseline's model"):
+    with pytest.raises(StoreError, match="holds org/new, org/old, and none of them is org/third"):
         only_side(store, "org/third", "mteb", CATALOG)
-    with pytest.raises(StoreError, match="holds nothing"):
+    with pytest.raises(StoreError, match="holds no results"):
         only_side(Store(tmp_path / "none"), "org/new", "mteb", CATALOG)
+
+
+def test_the_folder_of_one_model_or_revision_among_several(tmp_path: Path) -> None:
+    """A checkpoint of one's own against one of many references: no model is of the same name."""
+    bf16 = named("org/old", revision="r2", variant=("bf16",))
+    kept(tmp_path / "refs", named("org/old"), named("org/other"), bf16, named("bare", revision=None))
+    for folder, label in (
+        ("org__other", "org/other@r1"),
+        ("org__old/r1", "org/old@r1"),
+        ("org__old/r2+bf16", "org/old@r2+bf16"),
+        ("bare", "bare"),
+        ("bare/no_revision_available", "bare"),
+    ):
+        store = Store(tmp_path / "refs" / folder, repair=False)
+        assert only_side(store, "local/ours", "mteb", CATALOG).label == label
+    with pytest.raises(StoreError, match="several revisions"):
+        only_side(Store(tmp_path / "refs" / "org__old", repair=False), "local/ours", "mteb", CATALOG)
+    with pytest.raises(
+        StoreError, match=r"none of them is local/ours\nname the folder of .* as in refs/bare"
+    ):
+        only_side(Store(tmp_path / "refs", repair=False), "local/ours", "mteb", CATALOG)
 
 
 def test_a_catalog_name_finds_its_results(tmp_path: Path) -> None:
@@ -107,6 +128,14 @@ def test_results_as_they_stand_in_git(tmp_path: Path) -> None:
     kept(
         tmp_path / "results", replace(named("org/a"), exact={"ndcg_at_10": 0.1}, metrics={"ndcg_at_10": 0.1})
     )
+    below = tmp_path / "below"
+    below.mkdir()
+    for path in ("results", "../results"):  # of the repository, or of the folder, as git reads it
+        with of_git("main", path, below) as store:
+            assert only_side(store, "local/ours", "mteb", CATALOG).label == "org/a@r1"
+            assert (store.root.name, store.root.parent.name[:17]) == ("results", "harness-baseline-")
+    with of_git("main", "results/org__a/r1", tmp_path) as store:
+        assert only_side(store, "local/ours", "mteb", CATALOG).label == "org/a@r1"
     with of_git("main", "results", tmp_path) as store:
         found = only_side(store, "org/a", "mteb", CATALOG)
         (one,) = found.results.values()
