@@ -106,7 +106,7 @@ def differences(old: Result, new: Result) -> list[Difference]:
     say("first_stage", _first_stage(before), _first_stage(after))
     same_model = old.model == new.model
     if same_model:
-        say("max_length", before.get("max_length"), after.get("max_length"))
+        say("max_length", _length(before), _length(after))
         say("prompts", before.get("prompts"), after.get("prompts"))
     else:
         say("max_length", _asked(old, "len"), _asked(new, "len"))
@@ -132,6 +132,12 @@ def barring(found: Sequence[Difference]) -> list[Difference]:
 def _revision(result: Result) -> str | None:
     known = result.data_revision and "not available" not in result.data_revision
     return result.data_revision if known else None
+
+
+def _length(provenance: Mapping[str, Any]) -> int | str | None:
+    """The length that texts are cut at; None where the result does not say."""
+    length = provenance.get("max_length")
+    return "without limit" if length is None and "max_length" in provenance else length
 
 
 def _asked(result: Result, token: str) -> str:

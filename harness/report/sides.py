@@ -107,6 +107,8 @@ def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
 
 def _around(folder: Path) -> Iterator[tuple[Store, str]]:
     """The results that a model's folder may stand in, and those of a revision's, with what it is of them."""
+    if not any(folder.rglob("*.json")):  # whatever lies around it, nothing in it is a result
+        return
     for root, parts in ((folder.parent, (folder.name,)), (folder.parent.parent, folder.parts[-2:])):
         place = place_of([*parts, NO_REVISION][:2])
         revision = f"@{place.revision}" if place.revision else ""

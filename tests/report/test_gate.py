@@ -230,6 +230,7 @@ def test_types_and_weights_of_the_mean() -> None:
         ({"scorer": "trec@2"}, "A: scorer: trec@1 and trec@2"),
         ({"provenance": {"dtype": "bfloat16"}}, "A: dtype: float32 and bfloat16"),
         ({"provenance": {"max_length": 16}}, "A: max length: 512 and 16"),
+        ({"provenance": {"max_length": None}}, "A: max length: 512 and without limit"),
         ({"provenance": {"prompts": {"q": "x"}}}, "A: prompts: {'q': 'p'} and {'q': 'x'}"),
         ({"provenance": {"settings": {"top_k": 10}}}, "A: the scorer's settings differ"),
         (

@@ -95,6 +95,9 @@ def test_the_folder_of_one_model_or_revision_among_several(tmp_path: Path) -> No
     ):
         store = Store(tmp_path / "refs" / folder, repair=False)
         assert only_side(store, "local/ours", "mteb", CATALOG).label == label
+    (tmp_path / "refs/org__old/r9").mkdir()
+    with pytest.raises(StoreError, match="r9 holds no results"):
+        only_side(Store(tmp_path / "refs/org__old/r9", repair=False), "local/ours", "mteb", CATALOG)
     with pytest.raises(StoreError, match="several revisions"):
         only_side(Store(tmp_path / "refs" / "org__old", repair=False), "local/ours", "mteb", CATALOG)
     with pytest.raises(
