@@ -120,6 +120,57 @@ def test_every_fault_is_named_once(tree: Path, tmp_path: Path) -> None:
     assert any("no finite main score for test/zh" in line for line in problems)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("scorer", 5),
+        ("data_fingerprint", {}),
+        ("data_revision", []),
+        ("main_metric", ["ndcg_at_10"]),
+        ("samples_sha256", 7),
+        ("exact", {"ndcg_at_10": float("nan")}),
+        ("exact", {"ndcg_at_10": 10**400}),
+        ("provenance", {"settings": -1}),
+    ],
+)
+def test_an_entry_of_ours_with_values_of_another_kind_is_a_fault(
+    key: str, value: Any, tmp_path: Path
+) -> None:
+    root = tmp_path / "results"
+    path = Store(root).put(result("org/ours", "T", 0.5))
+    document = json.loads(path.read_text())
+    document["harness"]["entries"]["test"]["default"][key] = value
+    path.write_text(json.dumps(document))
+    found = snapshot(root, {"T": {"default"}}, tmp_path / "cache")
+    assert found.results == []
+    assert [line.partition("T.json ")[2] for line in found.problems] == [
+        "cannot be read (malformed harness entry test/default)"
+    ]
+
+
+def test_a_number_too_large_for_any_score_is_no_score(tmp_path: Path) -> None:
+    foreign(tmp_path / "org__theirs" / "r", "T", {"test": [score(10**400), score(0.5, "zh", f1=10**400)]})
+    found = snapshot(tmp_path, {"T": {"default", "zh"}}, tmp_path / "cache")
+    assert [(r.subset, set(r.metrics)) for r in found.results] == [("zh", {"accuracy"})]
+    assert len(found.problems) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_links_that_lead_nowhere_and_pipes_do_not_stop_it(tmp_path: Path) -> None:
+    home = tmp_path / "results" / "org__theirs" / "r"
+    foreign(home, "T", {"test": [score(0.5)]})
+    (home / "loop").symlink_to("loop")
+    (home / "Nowhere.json").symlink_to("nothing")
+    (home / "Loop.json").symlink_to("Loop.json")
+    (home / "Folder.json").mkdir()
+    os.mkfifo(home / "Pipe.json")
+    found = snapshot(tmp_path / "results", {"T": {"default"}}, tmp_path / "cache")
+    assert len(found.results) == 1
+    assert [Path(line.partition(" ")[0]).name for line in found.problems] == [
+        "Folder.json", "Loop.json", "Nowhere.json", "Pipe.json",
+    ]  # fmt: skip
+
+
 def test_only_what_is_asked_for(tree: Path, tmp_path: Path) -> None:
     found = snapshot(tree, {"T": {"zh"}, "None": {"default"}}, tmp_path)
     assert {(r.model, r.task, r.subset) for r in found.results} == {

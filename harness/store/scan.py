@@ -35,6 +35,7 @@ COMMON = ("task", "kind", "scorer", "data_revision", "data_fingerprint", "proven
 OWN = ("split", "subset", "main_metric", "names")
 WORDS = (*COMMON, *OWN)
 _BLOCK = 1 << 18
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to is empty, it does not wait
 LONGEST = 500  # characters of a fact about a model; longer ones (citations) are in no table
 
 _ODD = {*NESTED, "mteb_version"}  # in the scores of older files
@@ -197,7 +198,7 @@ def scanned(root: Path, paths: Sequence[tuple[int, str]]) -> pa.Table:
 
 def _bytes(path: str) -> bytes:
     """A file's bytes with as few system calls as can be: of 100,000 files each one shows."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, _READ)
     try:
         parts = [os.read(handle, _BLOCK)]
         while len(parts[-1]) == _BLOCK:

@@ -52,7 +52,14 @@ def _walk(folder: str, prefix: str, depth: int, files: Files) -> None:
                 files.times.append(-1)
                 files.sizes.append(-1)
             files.paths.append(prefix + entry.name)
-        elif depth < 3 and entry.is_dir():
+        elif depth < 3 and _is_folder(entry):
             inner.append(entry)
     for entry in inner:
         _walk(entry.path, f"{prefix}{entry.name}/", depth + 1, files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads to itself
