@@ -16,6 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from harness.report.leaderboard import BAND, MERGED, PARTIAL
 from harness.report.markdown import plain
 from harness.report.values import lower_is_better
 
@@ -28,14 +29,8 @@ Interval = tuple[float, float]
 Intervals = Mapping[str, Mapping[int, Interval]]
 
 DIGITS = 4  # of the ends of intervals; scores stand as they are, so that means of them round alike
-_NAMES = (
-    "Rank",
-    "Model",
-    "Revision",
-    "Variant",
-    "Source",
-    "Coverage",
-)  # of the frame, not facts about models
+# of the frame, not facts about models
+_NAMES = ("Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL)
 _KINDS = {"dense": "bi-encoder", "sparse": "lexical"}  # mteb's words to ours
 # where a long name may go on below: after a sign, and between words written together
 _SIGN, _CAMEL = re.compile(r"(?<=[/_.@+-])(?=\w)"), re.compile(r"(?<=[/_.@+-])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
@@ -71,9 +66,9 @@ def page_data(board: Leaderboard, intervals: Intervals) -> dict[str, Any]:
     """What the script knows, JSON-ready.
 
     Returns:
-        `columns`: name and kind of each (rank, mean, number, word, coverage, type, task; tasks with their
-        task, type, metric and direction); `models`, best first: name, marks, languages and `values` in the
-        order of the columns, null where there is none, scores x100 unrounded; `intervals`: column
+        `columns`: name and kind of each (rank, mean, band, number, word, coverage, type, task; tasks with
+        their task, type, metric and direction); `models`, best first: name, marks, languages and `values` in
+        the order of the columns, null where there is none, scores x100 unrounded; `intervals`: column
         number to row number to [low, high].
     """
     frame, suite = board.frame, board.suite
@@ -140,6 +135,8 @@ def _task_columns(board: Leaderboard, names: Sequence[str]) -> list[dict[str, An
 
 
 def _fact(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    if name == BAND:
+        return {"name": name, "kind": "band"}
     known = [value for value in (_plain(value) for value in values) if value is not None]
     if not all(isinstance(value, int | float) for value in known):
         return {"name": name, "kind": "word"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.report.aggregate import aggregate
+from harness.report.aggregate import Table, aggregate
 from harness.report.leaderboard import Leaderboard, leaderboard
 from tests.browser.boards import TYPES, board_of, hostile_board, metas, results_of, table_of
 from tests.browser.conftest import SCREENSHOTS, Visit
@@ -153,6 +153,25 @@ def test_chosen_tasks_give_the_means_types_and_ranks_of_python(visit: Visit, pag
     assert f"over 7 of {TASKS} tasks" in page.locator("#status").inner_text()
     page.locator("#all").click()
     assert column(page, "Mean (Task)").count("—") == MODELS // 10
+
+
+def test_bands_are_of_the_ranks_over_all_tasks(visit: Visit, tmp_path: Path) -> None:
+    def banded(table: Table) -> tuple[list[str | None], list[str]]:
+        return [f"{row.rank}-{row.rank + 1}" if row.rank else None for row in table.rows], []
+
+    path = tmp_path / "bands.html"
+    path.write_text(leaderboard(RESULTS, TABLE, banded=banded).to_html(), encoding="utf-8")
+    page = visit(path)
+    header(page, "Band").click()
+    shown_bands = [int(band.partition("-")[0]) for band in column(page, "Band") if band != "—"]
+    assert shown_bands == sorted(shown_bands)
+    assert len(shown_bands) > 10
+    assert page.get_by_label("Band").count() == 0  # no filter
+    page.locator("#choice summary").click()
+    page.locator("#tasks").get_by_label(TABLE.tasks[2].name, exact=True).uncheck()
+    assert page.get_by_role("columnheader", name="Band", exact=True).count() == 0
+    page.locator("#all").click()
+    assert page.get_by_role("columnheader", name="Band", exact=True).count() == 1
 
 
 def test_best_and_second_follow_the_filter(visit: Visit, page_file: Path, board: Leaderboard) -> None:

@@ -16,7 +16,9 @@ const TYPES = where((c) => c.kind === "type"), TASKS = where((c) => c.kind === "
 const COUNTED = TASKS.filter((i) => columns[i].counts);
 const WORDS = where((c) => c.kind === "word"), NUMBERS = where((c) => c.kind === "number");
 const SIZE = columns.findIndex((c) => c.kind === "number" && c.name === "Parameters");
+const BANDS = where((c) => c.kind === "band"); // of the ranks over all tasks, of no others
 const SCORES = where((c) => "lower" in c);
+const LEADING = ["band", "coverage"]; // "2-4" and "30/31" are sorted by their first number
 const MAX_PICKED = 6, PAGE = 60; // models compared, rows shown at once
 const title = (model) => model.name + (model.marks ? " " + model.marks : "");
 const names = models.map(title);
@@ -132,7 +134,7 @@ function computed(chosen) {
   const ranked = points.filter((_, row) => complete[row]).sort((a, b) => b - a);
   return models.map((model, row) => {
     const own = [...model.values];
-    for (const i of [RANK, ...MEANS, ...TYPES]) own[i] = null;
+    for (const i of [RANK, ...BANDS, ...MEANS, ...TYPES]) own[i] = null;
     if (!complete[row]) return own;
     own[RANK] = 1 + ranked.indexOf(points[row]);
     const types = [];
@@ -159,7 +161,7 @@ function matching() {
 /* Missing values come last whichever the direction; equal ones stay in the order of rank, mean and name. */
 function ordered() {
   const all = values(), sign = state.down ? -1 : 1, i = state.sort;
-  const value = (row, c) => (c === NAME ? names[row] : columns[c].kind === "coverage" ? parseFloat(all[row][c]) : all[row][c]);
+  const value = (row, c) => (c === NAME ? names[row] : LEADING.includes(columns[c].kind) && all[row][c] ? parseFloat(all[row][c]) : all[row][c]);
   const by = (c, way) => (a, b) => {
     const x = value(a, c), y = value(b, c);
     if (x === null || y === null) return (x === null) - (y === null);
@@ -184,8 +186,9 @@ function showTable(visible) {
       rows.forEach((_, row) => { cell(row, i).textContent = shown(i, all[row][i]); });
     const kept = new Set(COUNTED.filter((i) => !state.out.has(i)).map((i) => columns[i].type));
     const out = new Set([...state.out].map((i) => columns[i].task));
-    for (const i of [...TASKS, ...TYPES]) {
-      const hide = columns[i].kind === "task" ? out.has(columns[i].task) : !kept.has(columns[i].name);
+    const hides = { task: (c) => out.has(c.task), type: (c) => !kept.has(c.name), band: () => out.size > 0 };
+    for (const i of [...TASKS, ...TYPES, ...BANDS]) {
+      const hide = hides[columns[i].kind](columns[i]);
       if (heads[i + 1].hidden === hide) continue;
       heads[i + 1].hidden = hide;
       rows.forEach((_, row) => { cell(row, i).hidden = hide; });
