@@ -24,6 +24,7 @@ def to_html(found: Comparison) -> str:
         title=found.title,
         models=[{"letter": words.letter(i), "name": name} for i, name in enumerate(found.models)],
         absent=found.absent,
+        environment=words.environment(found) if several else [],
         scores=words.score_rows(found) if several else [],
         matrix=words.matrix(found) if several else [],
         matches=[_match(found, match) for match in found.matches],

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from harness.cli import leaderboard
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.suite import load_suite
 from tests.test_index import foreign, score
 
@@ -21,8 +21,8 @@ APP = typer.Typer()  # an app of one command takes its arguments without its nam
 leaderboard.register(APP)
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(APP, [*map(str, arguments)])
+def call(*arguments: object, catch: bool = True) -> Result:
+    return CliRunner().invoke(APP, [*map(str, arguments)], catch_exceptions=catch)
 
 
 def public(root: Path, revision: str, tasks: list[str], split: str | None = None) -> None:
@@ -75,3 +75,23 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     empty = call("smoke", "--results", tmp_path)
     assert isinstance(empty.exception, HarnessError)
     assert "harness eval MODEL --suite smoke" in str(empty.exception)
+
+
+def test_json_is_the_format_json_and_quiet_says_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "org__public" / "r1").mkdir(parents=True)
+    (tmp_path / "org__public" / "r1" / "Cut.json").write_text("{")
+    both = ("--results", REFERENCES, "--results", tmp_path)
+    quiet = call("smoke", *both, "--json", "-q", "--offline")
+    assert quiet.exit_code == 0
+    assert quiet.stderr == ""
+    assert quiet.stdout == call("smoke", *both, "--format", "json").stdout
+    assert call("smoke", *both, "--json").stderr.count("Cut.json") == 1
+    with pytest.raises(ConfigError, match="choose one"):
+        call("smoke", *both, "--json", "--format", "csv", catch=False)
+
+
+@pytest.mark.parametrize("where", [".", "file/inside.md"])
+def test_an_output_that_cannot_be_written_is_an_error_that_names_it(where: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        call("smoke", "--results", REFERENCES, "-o", tmp_path / where, catch=False)
