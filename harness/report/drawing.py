@@ -170,13 +170,17 @@ def caption(text: str, middle: float, y: float) -> tuple[list[Mark], float]:
 
 
 def key(names: Sequence[str], y: float) -> tuple[list[Mark], float]:
-    """What the colours mean, a line a series; also how far down it reaches."""
+    """What the colours mean, whole names since their ends may differ; also how far down it reaches."""
     marks: list[Mark] = []
     for i, name in enumerate(names):
         y += 18
         marks.append(Stroke(((10, y - 4), (34, y - 4)), series(i), 2, DASHES[i // len(LIGHT) % len(DASHES)]))
         marks.append(Dot(22, y - 4, series(i), name, hollow=i % 2 == 1))
-        marks.append(Words(42, y, cut(name, WIDTH - 50), full=name))
+        first, *more = wrapped(name, WIDTH - 50) or [""]
+        marks.append(Words(42, y, first))
+        for line in more:
+            y += 1.2 * FONT
+            marks.append(Words(42, y, line))
     return marks, y + 8
 
 

@@ -172,6 +172,13 @@ def test_dumbbell_and_bars_tell_their_numbers() -> None:
     assert plus.width == pytest.approx(2 * minus.width)
 
 
+def test_a_legend_has_whole_names_since_their_ends_tell_variants_apart() -> None:
+    names = tuple(f"A: org/{'long-name-' * 8}@0123456789ab+bf16+len{n}" for n in (128, 512))
+    drawing = dumbbell("t", [Pair("a", 1, 2)], (names[0], names[1]), x_label="x")
+    shown = "".join(mark.text for mark in drawing.marks if isinstance(mark, Words))
+    assert all(name.replace(" ", "") in shown.replace(" ", "") for name in names)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_refused(value: float) -> None:
     for draw in (
