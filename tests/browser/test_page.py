@@ -14,7 +14,7 @@ from harness.report.aggregate import Table, aggregate
 from harness.report.leaderboard import Leaderboard, leaderboard
 from tests.browser.boards import TYPES, board_of, hostile_board, metas, results_of, table_of
 from tests.browser.conftest import SCREENSHOTS, Visit
-from tests.report.make import suite
+from tests.report.make import result, suite
 
 MODELS, TASKS = 80, 12
 TABLE = table_of(TASKS)
@@ -262,6 +262,23 @@ def test_a_task_has_its_intervals(visit: Visit, page_file: Path, board: Leaderbo
     page.locator("#task").select_option(TABLE.tasks[1].name)
     assert "No intervals" in page.locator("#about").inner_text()
     assert page.locator("#scores .whisker").count() == 0
+
+
+def test_a_task_on_a_phone_shows_scores_and_their_places(visit: Visit, tmp_path: Path) -> None:
+    found = [
+        *RESULTS[:TASKS],
+        result("org/" + "a-long-name-" * 8, TABLE.tasks[0].name, 0.0),
+        result("org/other", TABLE.tasks[0].name, 0.999),
+    ]
+    path = tmp_path / "few.html"
+    path.write_text(leaderboard(found, TABLE).to_html(), encoding="utf-8")
+    page = visit(path, "view=task", width=375)
+    table = page.get_by_role("region", name=f"Scores on {TABLE.tasks[0].name}").get_by_role("table")
+    last = table.get_by_role("columnheader").last
+    assert last.inner_text() == "0.00 to 100.00"  # no score is beyond
+    box = last.bounding_box()
+    assert box["x"] + box["width"] <= 375
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_keyboard_only(visit: Visit, page_file: Path, board: Leaderboard) -> None:
