@@ -148,8 +148,8 @@ def aggregate(
 
     Args:
         results: any results; those of other tasks and subsets are ignored, those of another protocol,
-            without a possible value of the task's main metric, or scored otherwise or on other data than most (see `comparable`)
-            are left out and counted in the notes.
+            without a possible value of the task's main metric, or scored otherwise or on other data than
+            most (see `comparable`) are left out and counted in the notes.
         merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
         any_split: where a task lacks a required entry, take another split that has its subsets.
     """
