@@ -393,6 +393,20 @@ def test_a_phone_scrolls_the_table_and_not_the_page(
     assert page.evaluate("scrollX") == 0
 
 
+def test_paper_has_every_model_and_no_more_than_it_can_hold(visit: Visit, page_file: Path) -> None:
+    page = visit(page_file, width=1045)  # A4, landscape, at 96 dots an inch
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("#table tbody tr").count() == MODELS
+    assert page.locator("#table").bounding_box()["width"] <= 1045
+    heads = {
+        head.inner_text(): head.bounding_box()["width"] for head in page.locator("#table thead th").all()
+    }
+    assert all(heads[name] > 30 for name in ("Model", *TYPES[:3]))
+    assert heads[TABLE.tasks[0].name] == 0
+    assert page.locator("input:visible, select:visible").count() == 0
+
+
 def test_light_and_dark(visit: Visit, page_file: Path) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     page = visit(page_file, color_scheme="dark")

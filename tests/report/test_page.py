@@ -175,7 +175,7 @@ def test_hostile_names_are_text() -> None:
         "html", "head", "meta", "title", "style", "script", "body", "a", "header", "h1", "p", "code", "b",
         "span", "label", "select", "option", "div", "nav", "details", "summary", "form", "button", "main",
         "section", "table", "caption", "thead", "tr", "th", "tbody", "bdi", "td", "wbr", "h2", "output",
-        "input", "datalist", "ul", "footer", "li",
+        "input", "datalist", "ul", "footer", "li", "colgroup", "col",
     }  # fmt: skip
     assert {tag for tag, _ in page.elements} <= allowed
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
