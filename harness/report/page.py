@@ -16,6 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from harness.report.cells import marked, shown_as
 from harness.report.leaderboard import BAND, MERGED, PARTIAL
 from harness.report.markdown import plain
 from harness.report.values import lower_is_better
@@ -147,8 +148,9 @@ def _fact(name: str, values: Sequence[Any]) -> dict[str, Any]:
 def _rows(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Each model's cells as text, with the class each one has."""
     columns = data["columns"]
+    places = {0: "best", 1: "second", None: ""}
     classes = [
-        _places([model["values"][i] for model in data["models"]], column["lower"])
+        [places[cell.place] for cell in marked([m["values"][i] for m in data["models"]], column["lower"])]
         if "lower" in column
         else ["word" if column["kind"] == "word" else ""] * len(data["models"])
         for i, column in enumerate(columns)
@@ -161,22 +163,8 @@ def _rows(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"name": model["name"], "marks": model["marks"], "cells": cells}
 
 
-def _places(values: Sequence[float | None], lower: bool) -> list[str]:
-    """ "best" and "second" by what is shown, as in Markdown; a lone value is neither."""
-    shown = [None if value is None else round(float(f"{value:.2f}"), 2) for value in values]
-    known = sorted({value for value in shown if value is not None}, reverse=not lower)
-    if sum(value is not None for value in shown) < 2:
-        return [""] * len(values)
-    names = dict(zip(known, ("best", "second"), strict=False))
-    return ["" if value is None else names.get(value, "") for value in shown]
-
-
 def _shown(column: Mapping[str, Any], value: Any) -> str:
-    if value is None:
-        return "—"
-    if column["name"] == "Parameters":
-        return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.1f}M"
-    return f"{value:.2f}" if "lower" in column else str(value)
+    return f"{value:.2f}" if "lower" in column and value is not None else shown_as(column["name"], value)
 
 
 def _label(label: str) -> dict[str, str]:
