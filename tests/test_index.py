@@ -171,6 +171,28 @@ def test_links_that_lead_nowhere_and_pipes_do_not_stop_it(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+def test_a_folder_that_cannot_be_read_is_a_fault_and_the_others_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model in ("a", "b"):
+        foreign(tmp_path / f"org__{model}" / "r", "T", {"test": [score(0.5)]})
+    scandir = os.scandir
+
+    def closed(path: str) -> Any:
+        if path.endswith("org__a/r"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("harness.store.tree.os.scandir", closed)
+    for _ in range(2):
+        found = snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache")
+        assert [r.model for r in found.results] == ["org/b"]
+        assert len(found.problems) == 1
+        assert found.problems[0].startswith(f"{tmp_path / 'org__a' / 'r'} cannot be read")
+    monkeypatch.setattr("harness.store.tree.os.scandir", scandir)
+    assert len(snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache").results) == 2
+
+
 def test_only_what_is_asked_for(tree: Path, tmp_path: Path) -> None:
     found = snapshot(tree, {"T": {"zh"}, "None": {"default"}}, tmp_path)
     assert {(r.model, r.task, r.subset) for r in found.results} == {
