@@ -7,9 +7,12 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from harness.report.drawing import Drawing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Make no network call.")]
@@ -124,6 +127,28 @@ def write(path: Path, text: str, say: Callable[[str], None] = say) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
+    say(f"wrote {path}")
+
+
+def plot(drawing: Drawing, path: Path | None, say: Callable[[str], None], *, png: bool) -> None:
+    """A drawing as SVG on stdout or in a file, or as PNG in a file. ConfigError where that cannot be."""
+    from harness.errors import ConfigError
+    from harness.report.drawing import to_svg
+    from harness.report.png import to_png
+
+    if not png:
+        if path is None:
+            answer(to_svg(drawing))
+        else:
+            write(path, to_svg(drawing), say)
+        return
+    if path is None:
+        raise ConfigError("--format png needs a file: -o FILE.png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        to_png(drawing, path)
     except OSError as error:
         raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
     say(f"wrote {path}")

@@ -26,6 +26,8 @@ class Format(StrEnum):
     md = "md"
     html = "html"
     json = "json"
+    svg = "svg"
+    png = "png"
 
 
 def register(app: typer.Typer) -> None:
@@ -85,8 +87,11 @@ def compare(
         raise ConfigError("compare takes two models or more: harness compare A B")
     if len(set(models)) < len(models):
         raise ConfigError("a model is named twice: name other revisions (@) or variants (+) of it")
-    if json and format is Format.html:
-        raise ConfigError("--json and --format html: choose one")
+    if json and format not in (Format.md, Format.json):
+        raise ConfigError(f"--json and --format {format}: choose one")
+    drawn = format in (Format.svg, Format.png)
+    if drawn and len(models) > 2:
+        raise ConfigError(f"--format {format} is one plot, of two models; --format html has those of all")
     common.check_folders(results)
     rows = load_catalog(catalog)
     stores = [Store(root, repair=False) for root in results or [common.LOCAL]]
@@ -113,6 +118,11 @@ def compare(
     if not any(match.duels for match in found.matches):
         reasons = [f"{name}: {why}" for match in found.matches for name, why in match.barred.items()]
         raise StoreError("\n".join(["nothing can be compared", *dict.fromkeys(reasons)]))
+    if drawn:
+        from harness.report.compare_page import drawings
+
+        common.plot(drawings(found, found.matches[0])[0], output, say, png=format is Format.png)
+        return
     if json or format is Format.json:
         answer = compare_report.to_json(found)
         if output is None:

@@ -26,6 +26,8 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     tex = "tex"
+    svg = "svg"
+    png = "png"
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +45,9 @@ def leaderboard(
             show_default=str(common.LOCAL),
         ),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.md,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format, typer.Option("--format", help="How it is written; svg and png plot the mean by size.")
+    ] = Format.md,
     merge_revisions: Annotated[
         bool, typer.Option("--merge-revisions", help="Let revisions of a model complete each other (†).")
     ] = False,
@@ -83,6 +87,11 @@ def leaderboard(
             f"no results of {suite} in {places}\n"
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
+    if format in (Format.svg, Format.png):
+        from harness.report.front import front
+
+        common.plot(front(board), output, say, png=format is Format.png)
+        return
     formats = {
         Format.md: board.to_markdown,
         Format.html: lambda: _page(board, stores, say),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,19 @@ def test_an_output_that_cannot_be_written_is_an_error_that_names_it(where: str, 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         call("smoke", "--results", REFERENCES, "-o", tmp_path / where, catch=False)
+
+
+def test_the_plot_of_a_leaderboard_as_svg_and_png(tmp_path: Path) -> None:
+    drawn = call("smoke", "--results", REFERENCES, "--format", "svg")
+    assert drawn.exit_code == 0
+    assert ET.fromstring(drawn.stdout).tag.endswith("svg")
+    assert "all-MiniLM-L6-v2: 65.93, Parameters 22.7M" in drawn.stdout
+    with pytest.raises(ConfigError, match="needs a file"):
+        call("smoke", "--results", REFERENCES, "--format", "png", catch=False)
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "new" / "front.png"
+    assert call("smoke", "--results", REFERENCES, "--format", "png", "-o", file).exit_code == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    public(tmp_path, "r1", [task.name for task in load_suite("smoke").tasks])
+    with pytest.raises(ConfigError, match="no row has both"):
+        call("smoke", "--results", tmp_path, "--format", "svg", catch=False)

@@ -240,6 +240,16 @@ def test_the_command_compares_what_is_stored(
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_the_plot_alone(stored: Path, tmp_path: Path, inside: Callable[..., Answer]) -> None:  # noqa: F811
+    drawn = inside("compare", A, B, "--results", str(stored), "--format", "svg")
+    assert drawn.code == 0, drawn.err
+    assert drawn.out.startswith("<svg")
+    assert "SciFact" in drawn.out
+    three = inside("compare", A, B, C, "--results", str(stored), "--format", "svg")
+    assert three.code == 2
+    assert "one plot, of two models" in three.err
+
+
 def test_what_is_missing_comes_with_the_command_that_makes_it(
     stored: Path,
     inside: Callable[..., Answer],  # noqa: F811

@@ -157,6 +157,19 @@ def test_every_point_of_a_crowd_is_named_once() -> None:
         assert shown.count(f"{point.name} ") == 1, point
 
 
+def test_names_stand_beside_their_points_or_in_the_list_below_them() -> None:
+    drawing = models(25)
+    spots = [(m.x, m.y) for m in drawing.marks if isinstance(m, Dot)]
+    floor = max(y for _, y in spots)
+    names = {cut(f"org/{NAMES[i % 8]}-{i}", 1e9) for i in range(25)}
+    beside = [m for m in drawing.marks if isinstance(m, Words) and m.text in names and m.y < floor]
+    assert beside
+    for words in beside:
+        left, top, right, bottom = words.box
+        near = [(max(left - x, x - right, 0), max(top - y, y - bottom, 0)) for x, y in spots]
+        assert min(across + down for across, down in near) < 12, words
+
+
 def test_dumbbell_and_bars_tell_their_numbers() -> None:
     rows = [Pair("up", 1.0, 2.5), Pair("down", 2.0, 1.0), Pair("gone", None, 2.0)]
     drawing = dumbbell("t", rows, ("old", "new"), x_label="score")
