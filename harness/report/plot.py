@@ -1,4 +1,4 @@
-"""The plots of reports, data in and a `Drawing` out: lines, points with names, dumbbells, bars.
+"""The plots of reports, data in and a `Drawing` out: lines and points with names.
 
 None of them lets two labels overlap: legends and rows make a drawing higher, names that find no place
 beside their point are listed below it. Values that are missing are None and stay gaps; a value that is no
