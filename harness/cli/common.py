@@ -91,7 +91,13 @@ def say(line: str) -> None:
 
 def answer(text: str) -> None:
     """The answer, on stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.write(_lines(text))
+
+
+def _lines(text: str) -> str:
+    """Text that ends a line; half a surrogate pair, which a file's name may hold, becomes its escape."""
+    whole = text if text.endswith("\n") else text + "\n"
+    return whole.encode("utf-8", "backslashreplace").decode()
 
 
 def answer_json(value: Any) -> None:
@@ -126,7 +132,7 @@ def write(path: Path, text: str, say: Callable[[str], None] = say) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(_lines(text), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
     say(f"wrote {path}")

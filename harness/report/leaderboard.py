@@ -76,7 +76,12 @@ class Leaderboard:
         if name in self.scores or name == RATE:
             return pd.array([math.nan if value is None else value for value in values], dtype="float64")
         whole = values and all(value is None or type(value) is int for value in values)
-        return pd.array(values, dtype="Int64") if whole or name == "Rank" else list(values)
+        if whole or name == "Rank":
+            return pd.array(values, dtype="Int64")
+        return [  # a name of a file may hold half a surrogate pair, which a frame cannot
+            value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
 
     def grid(self) -> tuple[list[str], list[list[Cell]]]:
         """Header and rows as Markdown and LaTeX show them; the second column, the label, is Markdown."""

@@ -59,7 +59,7 @@ def test_ours_and_public_results_side_by_side(tmp_path: Path) -> None:
     assert (tmp_path / "org__public" / "r2" / "Cut.json").is_file()
 
 
-@pytest.mark.parametrize("form", ["md", "csv", "json", "tex"])
+@pytest.mark.parametrize("form", ["md", "html", "csv", "json", "tex", "svg"])
 def test_every_format_twice_the_same_on_screen_and_in_a_file(form: str, tmp_path: Path) -> None:
     said = call("smoke", "--results", REFERENCES, "--format", form)
     written = call("smoke", "--results", REFERENCES, "--format", form, "-o", tmp_path / "new" / "out")
@@ -112,3 +112,18 @@ def test_the_plot_of_a_leaderboard_as_svg_and_png(tmp_path: Path) -> None:
     public(tmp_path, "r1", [task.name for task in load_suite("smoke").tasks])
     with pytest.raises(ConfigError, match="no row has both"):
         call("smoke", "--results", tmp_path, "--format", "svg", catch=False)
+
+
+@pytest.mark.parametrize("form", ["md", "html", "csv", "json", "tex"])
+def test_names_of_files_that_are_no_text(form: str, tmp_path: Path) -> None:
+    public(tmp_path, "r1", ["SmokeSTS"])
+    try:
+        (tmp_path / "org__public").rename(tmp_path / "org__x\udcff")  # the byte 0xff
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes text only")
+    shown = call("smoke", "--results", tmp_path, "--format", form)
+    assert shown.exit_code == 0, shown.exception
+    assert "dcff" in shown.stdout
+    file = tmp_path / "out"
+    assert call("smoke", "--results", tmp_path, "--format", form, "-o", file).exit_code == 0
+    assert file.read_text(encoding="utf-8") == shown.stdout
