@@ -32,7 +32,7 @@ from harness.paths import cache_folder
 from harness.store.scan import numbers, plain, scanned, strings
 from harness.store.tree import Files, listed
 
-VERSION = "1"  # of what is held: raise it when a file's rows change
+VERSION = "2"  # of what is held: raise it when a file's rows change
 FILES, ENTRIES = "files.parquet", "entries-{}.parquet"
 LOCK_SECONDS = 600.0
 AT_ONCE = 4000  # files that are worth a process of their own
