@@ -30,7 +30,10 @@ MERGED, PARTIAL = "Merged revisions", "Tasks on other splits"  # what the marks 
 SECONDS = "encode_seconds"  # of a result's provenance
 _TOO_LARGE = 1 << 63  # for a column of whole numbers
 MARKS = {  # in the order in which they follow a model's name
-    "source": ("§", "Published by mteb, not computed here."),
+    "source": (
+        "§",
+        "From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+    ),
     "merged": ("†", "Put together from several revisions of the model."),
     "other_splits": ("‡", "Partial: some tasks were scored on another split than the suite's."),
 }
