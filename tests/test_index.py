@@ -193,6 +193,18 @@ def test_a_folder_that_cannot_be_read_is_a_fault_and_the_others_count(
     assert len(snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache").results) == 2
 
 
+def test_reading_very_many_files_is_announced(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "AT_ONCE", 5)
+    monkeypatch.setattr(index, "FRESH", -(10**12))
+    said: list[str] = []
+    for _ in range(2):
+        snapshot(tree, {"T": {"default"}}, tmp_path / "cache", said.append)
+    assert len(said) == 1
+    assert said[0].startswith(f"reading {len(list(tree.rglob('*.json')))} files of {tree}")
+
+
 def test_only_what_is_asked_for(tree: Path, tmp_path: Path) -> None:
     found = snapshot(tree, {"T": {"zh"}, "None": {"default"}}, tmp_path)
     assert {(r.model, r.task, r.subset) for r in found.results} == {

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,18 @@ class Indexed:
     entries: pa.Table
 
 
-def indexed(root: Path, tasks: Tasks | None = None, cache: Path | None = None) -> Indexed:
+def indexed(
+    root: Path,
+    tasks: Tasks | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Indexed:
     """What is in a tree now, its index brought up to date first.
 
     Args:
         tasks: task to subsets whose rows are wanted; default all. Rows of others may come too.
         cache: the cache folder; where it cannot be written, the files are read every time.
+        say: is told of very many files that are about to be read.
 
     Raises:
         StoreError: the root is no folder or cannot be read, or another process does not finish its index.
@@ -79,7 +85,7 @@ def indexed(root: Path, tasks: Tasks | None = None, cache: Path | None = None) -
                 return Indexed(now.paths, *then[1:3], _rows(folder / then[3], tasks))
             except _DAMAGED:
                 then = None
-        found = _renewed(root, folder, now, then)
+        found = _renewed(root, folder, now, then, say)
         if writable:
             _write(folder, now, found)
         return found
@@ -130,7 +136,9 @@ def _within(bounds: Sequence[tuple[str, str]], tasks: Tasks) -> bool:
     )
 
 
-def _renewed(root: Path, folder: Path, now: Files, then: Stored | None) -> Indexed:
+def _renewed(
+    root: Path, folder: Path, now: Files, then: Stored | None, say: Callable[[str], None]
+) -> Indexed:
     """What unchanged files had, and what the others have now."""
     numbers = {path: number for number, path in enumerate(now.paths)}
     moved: dict[int, int] = {}
@@ -151,6 +159,8 @@ def _renewed(root: Path, folder: Path, now: Files, then: Stored | None) -> Index
             moved, kept = {}, []
     same = set(moved.values())
     fresh = [(number, path) for path, number in numbers.items() if number not in same]
+    if len(fresh) >= AT_ONCE:
+        say(f"reading {len(fresh):,} files of {root}; the next time only what changed is read")
     for table in _scanned(root, fresh) if fresh or not kept else ():
         told = table.schema.metadata
         problems += [(n, line) for n, line in json.loads(told[b"problems"])]
