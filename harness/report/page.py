@@ -53,6 +53,7 @@ def to_html(board: Leaderboard, intervals: Intervals | None = None) -> str:
         protocol=data["protocol"],
         lower=data["lower"],
         task_count=len(board.suite.tasks),
+        model_count=len(set(board.columns["Model"])),
         columns=data["columns"],
         models=data["models"],
         rows=list(_rows(data)),
