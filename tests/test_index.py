@@ -193,6 +193,20 @@ def test_a_folder_that_cannot_be_read_is_a_fault_and_the_others_count(
     assert len(snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache").results) == 2
 
 
+@pytest.mark.parametrize("kind", ["files", "entries"])
+def test_a_single_wrong_byte_in_the_metadata_is_noticed(kind: str, tree: Path, tmp_path: Path) -> None:
+    age(tree)
+    asked = {"Words": {"ja"}}
+    expected = snapshot(tree, asked, tmp_path)
+    (path,) = tmp_path.rglob(f"{kind}*.parquet")
+    raw = path.read_bytes()
+    place = raw.rindex(b"twice" if kind == "files" else b"Words")  # in a problem; in the bounds of the rows
+    path.write_bytes(raw[:place] + b"A" + raw[place + 1 :])
+    found = snapshot(tree, asked, tmp_path)
+    assert found.problems == expected.problems
+    assert plain(found.results) == plain(expected.results)
+
+
 def test_reading_very_many_files_is_announced(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

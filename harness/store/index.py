@@ -39,7 +39,7 @@ AT_ONCE = 4000  # files that are worth a process of their own
 GROUP = 1 << 13  # rows read together
 FRESH = 2_000_000_000  # ns; what changed so lately may change again within one tick of the clock
 
-_DAMAGED = (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError)
+_DAMAGED = (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,23 @@ def _stored(folder: Path) -> Stored | None:
         with pq.ParquetFile(folder / FILES, page_checksum_verification=True) as file:
             table = file.read(use_threads=False)  # read_table would import pandas
         told = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        if told["version"] != VERSION:
+        if told["version"] != VERSION or told.pop("digest") != _digest(told, folder / told["entries"]):
             return None
         files = Files(*(table.column(name).to_pylist() for name in Files._fields))
         problems = [(n, line) for n, line in json.loads(told["problems"])]
         return files, problems, [(n, content) for n, content in json.loads(told["contents"])], told["entries"]
     except _DAMAGED:
         return None
+
+
+def _digest(told: Mapping[str, str], entries: Path) -> str:
+    """Of what the checksums of Parquet's pages leave out: the metadata, and where the rows say they are."""
+    with entries.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        where = file.read()
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode() + where).hexdigest()
 
 
 def _rows(path: Path, tasks: Tasks | None) -> pa.Table:
@@ -222,10 +232,11 @@ def _write(folder: Path, files: Files, found: Indexed) -> None:
         "contents": json.dumps(found.contents),
     }
     columns = [strings(files.paths), *(numbers(array("q", own), pa.int64()) for own in (times, files.sizes))]
-    table = pa.table(columns, names=list(Files._fields)).replace_schema_metadata(told)
     try:
         common: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True}
         pq.write_table(entries, folder / name, row_group_size=GROUP, **common)
+        told["digest"] = _digest(told, folder / name)
+        table = pa.table(columns, names=list(Files._fields)).replace_schema_metadata(told)
         temporary = folder / f".{name}.tmp"
         pq.write_table(table, temporary, **common)
         temporary.replace(folder / FILES)
