@@ -24,8 +24,8 @@ eval: $(STAMP)
 else
 eval: $(STAMP)
 	@for model in $(MODELS); do $(BIN)/harness eval $$model --suite smoke $(ARGS) >/dev/null || exit $$?; done
-	@$(BIN)/harness leaderboard smoke -o reports/smoke.md
-	@cat reports/smoke.md
+	@$(BIN)/harness leaderboard smoke -o results/local/smoke.md
+	@cat results/local/smoke.md
 endif
 
 test: $(STAMP)

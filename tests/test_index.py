@@ -120,6 +120,105 @@ def test_every_fault_is_named_once(tree: Path, tmp_path: Path) -> None:
     assert any("no finite main score for test/zh" in line for line in problems)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("scorer", 5),
+        ("data_fingerprint", {}),
+        ("data_revision", []),
+        ("main_metric", ["ndcg_at_10"]),
+        ("samples_sha256", 7),
+        ("exact", {"ndcg_at_10": float("nan")}),
+        ("exact", {"ndcg_at_10": 10**400}),
+        ("provenance", {"settings": -1}),
+    ],
+)
+def test_an_entry_of_ours_with_values_of_another_kind_is_a_fault(
+    key: str, value: Any, tmp_path: Path
+) -> None:
+    root = tmp_path / "results"
+    path = Store(root).put(result("org/ours", "T", 0.5))
+    document = json.loads(path.read_text())
+    document["harness"]["entries"]["test"]["default"][key] = value
+    path.write_text(json.dumps(document))
+    found = snapshot(root, {"T": {"default"}}, tmp_path / "cache")
+    assert found.results == []
+    assert [line.partition("T.json ")[2] for line in found.problems] == [
+        "cannot be read (malformed harness entry test/default)"
+    ]
+
+
+def test_a_number_too_large_for_any_score_is_no_score(tmp_path: Path) -> None:
+    foreign(tmp_path / "org__theirs" / "r", "T", {"test": [score(10**400), score(0.5, "zh", f1=10**400)]})
+    found = snapshot(tmp_path, {"T": {"default", "zh"}}, tmp_path / "cache")
+    assert [(r.subset, set(r.metrics)) for r in found.results] == [("zh", {"accuracy"})]
+    assert len(found.problems) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_links_that_lead_nowhere_and_pipes_do_not_stop_it(tmp_path: Path) -> None:
+    home = tmp_path / "results" / "org__theirs" / "r"
+    foreign(home, "T", {"test": [score(0.5)]})
+    (home / "loop").symlink_to("loop")
+    (home / "Nowhere.json").symlink_to("nothing")
+    (home / "Loop.json").symlink_to("Loop.json")
+    (home / "Folder.json").mkdir()
+    os.mkfifo(home / "Pipe.json")
+    found = snapshot(tmp_path / "results", {"T": {"default"}}, tmp_path / "cache")
+    assert len(found.results) == 1
+    assert [Path(line.partition(" ")[0]).name for line in found.problems] == [
+        "Folder.json", "Loop.json", "Nowhere.json", "Pipe.json",
+    ]  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_read_is_a_fault_and_the_others_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model in ("a", "b"):
+        foreign(tmp_path / f"org__{model}" / "r", "T", {"test": [score(0.5)]})
+    scandir = os.scandir
+
+    def closed(path: str) -> Any:
+        if path.endswith("org__a/r"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("harness.store.tree.os.scandir", closed)
+    for _ in range(2):
+        found = snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache")
+        assert [r.model for r in found.results] == ["org/b"]
+        assert len(found.problems) == 1
+        assert found.problems[0].startswith(f"{tmp_path / 'org__a' / 'r'} cannot be read")
+    monkeypatch.setattr("harness.store.tree.os.scandir", scandir)
+    assert len(snapshot(tmp_path, {"T": {"default"}}, tmp_path / "cache").results) == 2
+
+
+@pytest.mark.parametrize("kind", ["files", "entries"])
+def test_a_single_wrong_byte_in_the_metadata_is_noticed(kind: str, tree: Path, tmp_path: Path) -> None:
+    age(tree)
+    asked = {"Words": {"ja"}}
+    expected = snapshot(tree, asked, tmp_path)
+    (path,) = tmp_path.rglob(f"{kind}*.parquet")
+    raw = path.read_bytes()
+    place = raw.rindex(b"twice" if kind == "files" else b"Words")  # in a problem; in the bounds of the rows
+    path.write_bytes(raw[:place] + b"A" + raw[place + 1 :])
+    found = snapshot(tree, asked, tmp_path)
+    assert found.problems == expected.problems
+    assert plain(found.results) == plain(expected.results)
+
+
+def test_reading_very_many_files_is_announced(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "AT_ONCE", 5)
+    monkeypatch.setattr(index, "FRESH", -(10**12))
+    said: list[str] = []
+    for _ in range(2):
+        snapshot(tree, {"T": {"default"}}, tmp_path / "cache", said.append)
+    assert len(said) == 1
+    assert said[0].startswith(f"reading {len(list(tree.rglob('*.json')))} files of {tree}")
+
+
 def test_only_what_is_asked_for(tree: Path, tmp_path: Path) -> None:
     found = snapshot(tree, {"T": {"zh"}, "None": {"default"}}, tmp_path)
     assert {(r.model, r.task, r.subset) for r in found.results} == {

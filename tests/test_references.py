@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness.errors import ModelError
 from harness.models import load_model
 from harness.report import leaderboard
+from harness.report.references import keep
 from harness.run import evaluate
 from harness.store import Store
 from harness.suite import load_suite
+from tests.report import make
 
 ROOT = Path(__file__).parent.parent
 CHANCE = {
@@ -64,6 +67,24 @@ def test_the_suite_tells_models_apart() -> None:
         assert scores["all-MiniLM-L6-v2", task, "default"] > scores["char-ngram", task, "default"] + 0.05, (
             task
         )
+
+
+def test_references_say_what_the_models_are() -> None:
+    board = leaderboard(Store(ROOT / "results" / "reference", repair=False), load_suite("smoke"))
+    assert board.frame["Parameters"].iloc[0] == 22_713_216
+    assert set(board.frame["Licence"]) == {"apache-2.0"}
+    assert {kind for meta in board.models.values() for kind in meta["model_type"]} == {"dense", "sparse"}
+
+
+def test_kept_references_have_their_models(tmp_path: Path) -> None:
+    ran = Store(tmp_path / "ran")
+    samples = pa.table({"group": [""], "query_id": ["q"], "ndcg_at_10": [0.5]})
+    ran.put(make.result("org/a", "T", 0.5, provenance={"seconds": 2.0, "backend": "numpy"}, samples=samples))
+    ran.write_model_meta({"name": "org/a", "revision": "r1", "n_parameters": 7})
+    assert keep(ran.root, tmp_path / "kept") == 1
+    kept = Store(tmp_path / "kept", repair=False)
+    assert [r.provenance for r in kept.results()] == [{"backend": "numpy"}]
+    assert kept.model_metas() == ran.model_metas()
 
 
 def test_references_hold_nothing_that_varies_by_run() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli import complete
+
+if TYPE_CHECKING:
+    from harness.report.drawing import Drawing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Make no network call.")]
@@ -91,6 +94,7 @@ TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run 
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are pickles.")]
 
 LOCAL = Path("results/local")
+FAULTS = 5  # of a folder of results that are said without -v
 
 
 def say(line: str) -> None:
@@ -100,12 +104,73 @@ def say(line: str) -> None:
 
 def answer(text: str) -> None:
     """The answer, on stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.write(_lines(text))
+
+
+def _lines(text: str) -> str:
+    """Text that ends a line; half a surrogate pair, which a file's name may hold, becomes its escape."""
+    whole = text if text.endswith("\n") else text + "\n"
+    return whole.encode("utf-8", "backslashreplace").decode()
 
 
 def answer_json(value: Any) -> None:
     """The answer as JSON: sorted keys, UTF-8, no NaN."""
     answer(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False))
+
+
+def mute(line: str) -> None:
+    """What -q puts in the place of `say`."""
+
+
+def check_folders(results: Sequence[Path] | None) -> None:
+    """Refuse (StoreError) a folder of results that was named and is not there."""
+    from harness.errors import StoreError
+
+    for root in results or ():
+        if not root.is_dir():
+            raise StoreError(f"--results {root}: there is no such folder")
+
+
+def tell(root: Path, problems: Sequence[str], say: Callable[[str], None], *, whole: bool) -> None:
+    """What could not be read or counted in a folder of results: a few lines and how many there are."""
+    for line in problems if whole else problems[:FAULTS]:
+        say(line)
+    if len(problems) > FAULTS and not whole:
+        say(f"{root}: {len(problems)} such faults, {FAULTS} shown; -v shows all")
+
+
+def write(path: Path, text: str, say: Callable[[str], None] = say) -> None:
+    """The answer into a file, whose folders are made. ConfigError where it cannot be written."""
+    from harness.errors import ConfigError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_lines(text), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
+    say(f"wrote {path}")
+
+
+def plot(drawing: Drawing, path: Path | None, say: Callable[[str], None], *, png: bool) -> None:
+    """A drawing as SVG on stdout or in a file, or as PNG in a file. ConfigError where that cannot be."""
+    from harness.errors import ConfigError
+    from harness.report.drawing import to_svg
+    from harness.report.png import to_png
+
+    if not png:
+        if path is None:
+            answer(to_svg(drawing))
+        else:
+            write(path, to_svg(drawing), say)
+        return
+    if path is None:
+        raise ConfigError("--format png needs a file: -o FILE.png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        to_png(drawing, path)
+    except OSError as error:
+        raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
+    say(f"wrote {path}")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -26,6 +26,8 @@ class Format(StrEnum):
     md = "md"
     html = "html"
     json = "json"
+    svg = "svg"
+    png = "png"
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +63,10 @@ def compare(
     data: common.Data = None,
     catalog: common.Catalog = None,
     cache: common.Cache = None,
+    offline: common.Offline = False,
     json: common.Json = False,
+    quiet: common.Quiet = False,
+    verbose: common.Verbose = 0,
 ) -> None:
     """Set models side by side: each task's difference, whether it is chance, wins, ties and losses.
 
@@ -82,8 +87,12 @@ def compare(
         raise ConfigError("compare takes two models or more: harness compare A B")
     if len(set(models)) < len(models):
         raise ConfigError("a model is named twice: name other revisions (@) or variants (+) of it")
-    if json and format is Format.html:
-        raise ConfigError("--json and --format html: choose one")
+    if json and format not in (Format.md, Format.json):
+        raise ConfigError(f"--json and --format {format}: choose one")
+    drawn = format in (Format.svg, Format.png)
+    if drawn and len(models) > 2:
+        raise ConfigError(f"--format {format} is one plot, of two models; --format html has those of all")
+    common.check_folders(results)
     rows = load_catalog(catalog)
     stores = [Store(root, repair=False) for root in results or [common.LOCAL]]
     if suite is not None:
@@ -91,6 +100,7 @@ def compare(
 
         chosen = load_suite(suite, data=data, cache=cache)
         sides = [_side(stores, model, [t.protocol for t in chosen.tasks], rows, suite) for model in models]
+        _apart(models, sides)
         tasks: Sequence[Scored] = chosen.tasks
         title = chosen.title
         _all_there(models, sides, chosen, suite)
@@ -98,14 +108,21 @@ def compare(
         from harness.scorers import PROTOCOLS
 
         sides = [_side(stores, model, list(PROTOCOLS), rows) for model in models]
+        _apart(models, sides)
         tasks = _shared(sides, models, cache)
         title = "the tasks that all have"
-    for problem in (line for store in stores for line in store.problems):
-        common.say(problem)
+    say = common.mute if quiet else common.say
+    for store in stores:
+        common.tell(store.root, store.problems, say, whole=verbose > 0)
     found = decide(sides, tasks, title=f"Comparison on {title}", seed=seed)
     if not any(match.duels for match in found.matches):
         reasons = [f"{name}: {why}" for match in found.matches for name, why in match.barred.items()]
         raise StoreError("\n".join(["nothing can be compared", *dict.fromkeys(reasons)]))
+    if drawn:
+        from harness.report.compare_page import drawings
+
+        common.plot(drawings(found, found.matches[0])[0], output, say, png=format is Format.png)
+        return
     if json or format is Format.json:
         answer = compare_report.to_json(found)
         if output is None:
@@ -121,9 +138,18 @@ def compare(
     if output is None:
         common.answer(text)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    common.say(f"wrote {output}")
+    common.write(output, text, say)
+
+
+def _apart(models: Sequence[str], sides: Sequence[Side]) -> None:
+    """Refuse two names of one model: it would be compared with itself."""
+    from harness.errors import ConfigError
+
+    named: dict[str, str] = {}
+    for model, side in zip(models, sides, strict=True):
+        if other := named.get(side.label):
+            raise ConfigError(f"{other} and {model} are both {side.label}: name it once")
+        named[side.label] = model
 
 
 def _side(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +12,10 @@ import typer
 from harness.cli import common
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.report.leaderboard import Leaderboard
     from harness.store import Store
-
-SHOWN = 5  # faults of a folder that are said without -v
 
 
 class Format(StrEnum):
@@ -29,6 +26,8 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     tex = "tex"
+    svg = "svg"
+    png = "png"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +45,9 @@ def leaderboard(
             show_default=str(common.LOCAL),
         ),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.md,  # noqa: A002
+    format: Annotated[  # noqa: A002
+        Format, typer.Option("--format", help="How it is written; svg and png plot the mean by size.")
+    ] = Format.md,
     merge_revisions: Annotated[
         bool, typer.Option("--merge-revisions", help="Let revisions of a model complete each other (†).")
     ] = False,
@@ -59,55 +60,53 @@ def leaderboard(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
     data: common.Data = None,
     cache: common.Cache = None,
+    offline: common.Offline = False,
+    json: common.Json = False,
+    quiet: common.Quiet = False,
     verbose: common.Verbose = 0,
 ) -> None:
     """Rank the stored results of a suite: per task, per type and as means."""
-    from harness.errors import StoreError
+    from harness.errors import ConfigError, StoreError
     from harness.report import leaderboard as build
     from harness.store import Store
     from harness.suite import load_suite
 
-    for root in results or ():
-        if not root.is_dir():
-            raise StoreError(f"--results {root}: there is no such folder")
+    if json and format not in (Format.md, Format.json):
+        raise ConfigError(f"--json and --format {format}: choose one")
+    common.check_folders(results)
     stores = [Store(root, repair=False) for root in dict.fromkeys(results or [common.LOCAL])]
     loaded = load_suite(suite, data=data, cache=cache)
     merged = merge_revisions or any_split
-    board = build(stores, loaded, merge_revisions=merged, any_split=any_split, cache=cache, say=common.say)
+    say = common.mute if quiet else common.say
+    board = build(stores, loaded, merge_revisions=merged, any_split=any_split, cache=cache, say=say)
     for store in stores:
-        _tell(store, verbose > 0)
+        common.tell(store.root, store.problems, say, whole=verbose > 0)
     if not board.labels:
         places = ", ".join(str(store.root) for store in stores)
         raise StoreError(
             f"no results of {suite} in {places}\n"
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
+    if format in (Format.svg, Format.png):
+        from harness.report.front import front
+
+        common.plot(front(board), output, say, png=format is Format.png)
+        return
     formats = {
         Format.md: board.to_markdown,
-        Format.html: lambda: _page(board, stores),
+        Format.html: lambda: _page(board, stores, say),
         Format.csv: board.to_csv,
         Format.json: board.to_json,
         Format.tex: board.to_latex,
     }
-    text = formats[format]()
+    text = formats[Format.json if json else format]()
     if output is None:
         common.answer(text)
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-        common.say(f"wrote {output}")
+        common.write(output, text, say)
 
 
-def _tell(store: Store, whole: bool) -> None:
-    """What could not be read or counted in a folder: a few lines and how many there are."""
-    problems: Sequence[str] = store.problems
-    for line in problems if whole else problems[:SHOWN]:
-        common.say(line)
-    if len(problems) > SHOWN and not whole:
-        common.say(f"{store.root}: {len(problems)} such faults, {SHOWN} shown; -v shows all")
-
-
-def _page(board: Leaderboard, stores: Sequence[Store]) -> str:
+def _page(board: Leaderboard, stores: Sequence[Store], say: Callable[[str], None]) -> str:
     from harness.report.intervals import intervals
 
-    return board.to_html(intervals(board, stores, common.say))
+    return board.to_html(intervals(board, stores, say))

@@ -40,7 +40,7 @@ def leaderboard(
         merge_revisions: let a model's revisions complete each other.
         any_split: where a task lacks a required entry, take another split that has its subsets.
         cache: the cache folder.
-        say: is told of each comparison for the rank bands that takes time.
+        say: is told of what takes time: very many files to read, comparisons for the rank bands.
 
     Returns:
         A Leaderboard: `.frame` (pandas), `.to_markdown()`, `.to_html()`, `.to_csv()`, `.to_json()`,
@@ -51,7 +51,7 @@ def leaderboard(
     table = suite_table(suite)
     wanted = {task.name: {subset for _, subset in task.entries} for task in table.tasks}
     with _uncollected():
-        found = [snapshot(each.root, wanted, home) for each in stores]
+        found = [snapshot(each.root, wanted, home, say) for each in stores]
     for each, own in zip(stores, found, strict=True):
         known = set(each.problems)
         each.problems += [line for line in own.problems if line not in known]

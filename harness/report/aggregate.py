@@ -10,7 +10,7 @@ from harness.errors import ConfigError
 from harness.report.addresses import Found, Key, Place, Score, joined, unmoved
 from harness.report.comparable import alike, published
 from harness.report.ranks import mean, name_of, ranked, with_means
-from harness.report.values import lower_is_better, metric_value, scale
+from harness.report.values import is_possible, lower_is_better, metric_value, scale
 from harness.streams import stream_of
 from harness.types import Result
 
@@ -148,8 +148,8 @@ def aggregate(
 
     Args:
         results: any results; those of other tasks and subsets are ignored, those of another protocol,
-            without the task's main metric, or scored otherwise or on other data than most (see `comparable`)
-            are left out and counted in the notes.
+            without a possible value of the task's main metric, or scored otherwise or on other data than
+            most (see `comparable`) are left out and counted in the notes.
         merge_revisions: let a model's revisions complete each other; the fullest one is preferred.
         any_split: where a task lacks a required entry, take another split that has its subsets.
     """
@@ -183,6 +183,8 @@ def _eligible(
             notes[f"of protocol {result.protocol}, not {protocol}: left out"] += 1
         elif (value := metric_value(result, task.main)) is None:
             notes[f"of {result.task} without its metric {task.main}: left out"] += 1
+        elif not is_possible(task.main, value):
+            notes[f"of {result.task} with a {task.main} that none can have: left out"] += 1
         else:
             found[id(result)] = (result, value)
     return found

@@ -32,13 +32,11 @@ class Axis:
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
 
-def linear(values: Sequence[float], start: float, end: float, *, zero: bool = False) -> Axis:
-    """An axis from one round number below all values to one above; from 0 on where `zero`."""
+def linear(values: Sequence[float], start: float, end: float) -> Axis:
+    """An axis from one round number below all values to one above."""
     low, high = min(values), max(values)
-    if zero:
-        low, high = min(low, 0.0), max(high, 0.0)
     if high - low < 1e-9:
-        low, high = (low, low + 1) if zero else (low - 0.5, high + 0.5)
+        low, high = low - 0.5, high + 0.5
     for _ in range(3):  # a wider range may need a wider step, which may widen the range
         step = stride(low, high)
         low, high = step * math.floor(low / step + 1e-9), step * math.ceil(high / step - 1e-9)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.report import compare_report as words
-from harness.report.compare import Comparison, Match
-from harness.report.drawing import to_svg
+from harness.report.compare import Comparison, Duel, Match
+from harness.report.drawing import Drawing, to_svg
 from harness.report.plot_rows import Pair, dumbbell
 
 
@@ -24,6 +24,7 @@ def to_html(found: Comparison) -> str:
         title=found.title,
         models=[{"letter": words.letter(i), "name": name} for i, name in enumerate(found.models)],
         absent=found.absent,
+        environment=words.environment(found) if several else [],
         scores=words.score_rows(found) if several else [],
         matrix=words.matrix(found) if several else [],
         matches=[_match(found, match) for match in found.matches],
@@ -33,6 +34,8 @@ def to_html(found: Comparison) -> str:
 
 
 def _match(found: Comparison, match: Match) -> dict[str, Any]:
+    from markupsafe import Markup
+
     apart, barred = words.notes(match)
     return {
         "first": words.letter(match.first),
@@ -43,22 +46,24 @@ def _match(found: Comparison, match: Match) -> dict[str, Any]:
         "counts": words.counts(found, match) if match.duels else [],
         "header": words.header(match),
         "rows": words.rows(match),
-        "plots": [_plot(found, match, lower) for lower in (False, True)],
+        "plots": [Markup(to_svg(drawn)) for drawn in drawings(found, match)],  # noqa: S704 - escapes its text
     }
 
 
-def _plot(found: Comparison, match: Match, lower: bool) -> Any:
+def drawings(found: Comparison, match: Match) -> list[Drawing]:
     """The scores joined task by task; those of which less is better stand in a plot of their own."""
-    from markupsafe import Markup
+    return [
+        _drawing(found, match, duels)
+        for lower in (False, True)
+        if (duels := [duel for duel in match.duels if (duel.better < 0) == lower])
+    ]
 
-    duels = [duel for duel in match.duels if (duel.better < 0) == lower]
-    if not duels:
-        return ""
+
+def _drawing(found: Comparison, match: Match, duels: Sequence[Duel]) -> Drawing:
     names = [f"{words.letter(i)}: {found.models[i]}" for i in (match.first, match.second)]
-    rows: Sequence[Pair] = [Pair(duel.task, duel.first, duel.second) for duel in duels]
+    rows = [Pair(duel.task, duel.first, duel.second) for duel in duels]
     metrics = {duel.metric for duel in duels}
     what = metrics.pop() if len(metrics) == 1 else "score"
-    label = f"{what}, points; {'lower' if lower else 'higher'} is better"
+    label = f"{what}, points; {'lower' if duels[0].better < 0 else 'higher'} is better"
     title = f"{words.letter(match.first)} and {words.letter(match.second)}, task by task"
-    drawn = dumbbell(title, rows, (names[0], names[1]), x_label=label)
-    return Markup(to_svg(drawn))  # noqa: S704 - it escapes all text itself
+    return dumbbell(title, rows, (names[0], names[1]), x_label=label)

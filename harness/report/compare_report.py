@@ -74,6 +74,15 @@ def notes(match: Match) -> tuple[list[str], list[str]]:
     return apart, [f"{name}: {why}" for name, why in match.barred.items()]
 
 
+def environment(found: Comparison) -> list[str]:
+    """What differs beside the models in any pair, a line each, with the pairs."""
+    pairs: dict[str, list[str]] = {}
+    for match in found.matches:
+        for line in notes(match)[0]:
+            pairs.setdefault(line, []).append(f"{letter(match.first)} and {letter(match.second)}")
+    return [f"{line} ({'; '.join(named)})" for line, named in pairs.items()]
+
+
 def matrix(found: Comparison) -> list[list[str]]:
     """Row model minus column model: mean difference, and wins, ties and losses of the row by significance."""
     cells = [["" for _ in found.models] for _ in found.models]
@@ -106,6 +115,7 @@ def to_markdown(found: Comparison) -> str:
     if found.absent:
         lines += [f"Tasks without a result of any of them: {escape(', '.join(found.absent))}", ""]
     if len(found.models) > 2:
+        lines += _bullets("What differs beside the models:", environment(found))
         names = [letter(i) for i in range(len(found.models))]
         cells = [[escape(cell) for cell in row] for row in score_rows(found)]
         lines += [
@@ -149,17 +159,18 @@ def to_json(found: Comparison) -> dict[str, Any]:
 
 def _section(found: Comparison, match: Match) -> list[str]:
     apart, barred = notes(match)
-    lines = []
-    if apart:
-        lines += ["What differs beside the models:", "", *(f"- {escape(line)}" for line in apart), ""]
-    if barred:
-        lines += ["Not compared, and in no mean:", "", *(f"- {escape(line)}" for line in barred), ""]
+    lines = _bullets("What differs beside the models:", apart)
+    lines += _bullets("Not compared, and in no mean:", barred)
     lines += [f"**{escape(headline(found, match))}**", ""]
     if match.duels:
         lines += [*(f"- {escape(line)}" for line in counts(found, match)), ""]
         cells = [[*map(escape, row[:2]), *row[2:]] for row in rows(match)]  # p is <0.001, no markup
         lines += [table(header(match), cells, left=(0, 1, 7))]
     return lines
+
+
+def _bullets(head: str, points: Sequence[str]) -> list[str]:
+    return [head, "", *(f"- {escape(line)}" for line in points), ""] if points else []
 
 
 def _row(match: Match, duel: Duel) -> list[str]:

@@ -1,4 +1,4 @@
-"""Drawings as data: lines, dots, boxes and words on a plane, and what they look like as SVG.
+"""Drawings as data: lines, dots and words on a plane, and what they look like as SVG.
 
 Plain SVG without scripts, fonts or anything else from outside. Text and rules take the page's colour
 (`currentColor`), series take CSS variables (`--plot-0` ...) that a page may set; without it they follow the
@@ -49,18 +49,6 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Box:
-    """A filled rectangle."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    colour: str
-    tip: str
-
-
-@dataclass(frozen=True)
 class Words:
     """One line of text; `y` is its baseline, `anchor` "start", "middle" or "end"; `full` if it was cut."""
 
@@ -80,7 +68,7 @@ class Words:
         return left, self.y - 0.8 * self.size, left + width, self.y + 0.25 * self.size
 
 
-Mark = Stroke | Dot | Box | Words
+Mark = Stroke | Dot | Words
 
 
 @dataclass(frozen=True)
@@ -170,13 +158,17 @@ def caption(text: str, middle: float, y: float) -> tuple[list[Mark], float]:
 
 
 def key(names: Sequence[str], y: float) -> tuple[list[Mark], float]:
-    """What the colours mean, a line a series; also how far down it reaches."""
+    """What the colours mean, whole names since their ends may differ; also how far down it reaches."""
     marks: list[Mark] = []
     for i, name in enumerate(names):
         y += 18
         marks.append(Stroke(((10, y - 4), (34, y - 4)), series(i), 2, DASHES[i // len(LIGHT) % len(DASHES)]))
         marks.append(Dot(22, y - 4, series(i), name, hollow=i % 2 == 1))
-        marks.append(Words(42, y, cut(name, WIDTH - 50), full=name))
+        first, *more = wrapped(name, WIDTH - 50) or [""]
+        marks.append(Words(42, y, first))
+        for line in more:
+            y += 1.2 * FONT
+            marks.append(Words(42, y, line))
     return marks, y + 8
 
 
@@ -199,14 +191,9 @@ def _svg(mark: Mark) -> str:
             f'<text x="{number(mark.x)}" y="{number(mark.y)}" font-size="{number(mark.size)}" '
             f'text-anchor="{mark.anchor}"{bold}>{tip}{escape(mark.text)}</text>'
         )
-    tip = f"<title>{escape(mark.tip)}</title>"
-    if isinstance(mark, Dot):
-        look = f"h{mark.colour}" if mark.hollow else f"f{mark.colour}"
-        place = f'cx="{number(mark.x)}" cy="{number(mark.y)}" r="{number(mark.radius)}"'
-        return f'<circle class="{look}" {place}>{tip}</circle>'
-    place = f'x="{number(mark.x)}" y="{number(mark.y)}"'
-    size = f'width="{number(mark.width)}" height="{number(mark.height)}"'
-    return f'<rect class="f{mark.colour}" {place} {size}>{tip}</rect>'
+    look = f"h{mark.colour}" if mark.hollow else f"f{mark.colour}"
+    place = f'cx="{number(mark.x)}" cy="{number(mark.y)}" r="{number(mark.radius)}"'
+    return f'<circle class="{look}" {place}><title>{escape(mark.tip)}</title></circle>'
 
 
 def _styles() -> str:
@@ -216,7 +203,6 @@ def _styles() -> str:
         ".plot polyline{fill:none;stroke-linejoin:round}",
         f".plot .l{INK}{{stroke:currentColor}}",
         f".plot .l{FAINT}{{stroke:currentColor;stroke-opacity:.18}}",
-        f".plot .f{FAINT}{{fill:currentColor;fill-opacity:.18}}",
     ]
     for i, colour in enumerate(LIGHT):
         rules.append(f".plot .f{i}{{fill:{colour};fill:var(--plot-{i},{colour})}}")

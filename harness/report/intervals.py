@@ -40,8 +40,10 @@ def intervals(
     """
     tasks = {task.name: task for task in board.suite.tasks}
     found: dict[tuple[str, str, str, str], list[Stored]] = {}
+    frame = board.frame
+    ours = set(frame.loc[frame["Source"] == "", "Model"])  # of a large public tree only these are read
     for store in stores:
-        for result in store.results(tasks=tasks):
+        for result in store.results(tasks=tasks, models=ours):
             if result.samples_sha256 and result.protocol == (
                 tasks[result.task].protocol or board.suite.protocol
             ):

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 MEAN_TASKS, MEAN_TYPES = "Mean (Task)", "Mean (TaskType)"
 BAND = "Band"
+MERGED, PARTIAL = "Merged revisions", "Tasks on other splits"  # what the marks † and ‡ stand for
 SECONDS = "encode_seconds"  # of a result's provenance
+_TOO_LARGE = 1 << 63  # for a column of whole numbers
 MARKS = {  # in the order in which they follow a model's name
-    "source": ("§", "Published by mteb, not computed here."),
+    "source": (
+        "§",
+        "From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+    ),
     "merged": ("†", "Put together from several revisions of the model."),
     "other_splits": ("‡", "Partial: some tasks were scored on another split than the suite's."),
 }
@@ -43,8 +48,8 @@ class Leaderboard:
 
     Attributes:
         columns: name to a value a row, best row first, None where there is none: Rank, Model, Revision,
-            Variant, Source, Coverage, Band and Texts/s where a row has them, facts about the models, means,
-            types and tasks (x100).
+            Variant, Source, Coverage; where a row has them what was merged, tasks on other splits, Band and
+            Texts/s; facts about the models, means, types and tasks (x100).
         scores: the columns that hold scores, in order.
         lower: those of them in which the lowest is the best.
         labels: the name of each row as shown, Markdown already.
@@ -74,7 +79,12 @@ class Leaderboard:
         if name in self.scores or name == RATE:
             return pd.array([math.nan if value is None else value for value in values], dtype="float64")
         whole = values and all(value is None or type(value) is int for value in values)
-        return pd.array(values, dtype="Int64") if whole or name == "Rank" else list(values)
+        if whole or name == "Rank":
+            return pd.array(values, dtype="Int64")
+        return [  # a name of a file may hold half a surrogate pair, which a frame cannot
+            value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
 
     def grid(self) -> tuple[list[str], list[list[Cell]]]:
         """Header and rows as Markdown and LaTeX show them; the second column, the label, is Markdown."""
@@ -176,6 +186,8 @@ def leaderboard(
         "Variant": ["+".join(row.variant) for row in found.rows],
         "Source": [row.source for row in found.rows],
         "Coverage": [f"{row.have}/{row.need}" for row in found.rows],
+        **_known({MERGED: [_revisions(row) for row in found.rows]}),
+        **_known({PARTIAL: [", ".join(row.other_splits) or None for row in found.rows]}),
         **_known({BAND: bands}),
         **_known(_facts(found.rows, models or {})),
         **_known({RATE: [_rate(row) for row in found.rows]}),
@@ -209,17 +221,25 @@ def _task_columns(suite: SuiteTable) -> tuple[dict[str, str], set[str]]:
 
 
 def _task_column(name: str, suite: SuiteTable) -> str:
-    taken = {"Rank", "Model", "Revision", "Variant", "Source", "Coverage", BAND, RATE, *_means(suite)}
-    return f"{name} (task)" if name in {*taken, *FACTS.values(), *suite.types} else name
+    taken = {"Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL, BAND, RATE}
+    return f"{name} (task)" if name in {*taken, *_means(suite), *FACTS.values(), *suite.types} else name
 
 
 def _facts(rows: Sequence[Row], models: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [_fact(models.get(row.model, {}).get(key)) for row in rows] for key, name in FACTS.items()}
+    return {
+        name: [_fact(key, models.get(row.model, {}).get(key)) for row in rows] for key, name in FACTS.items()
+    }
 
 
 def _known(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """The columns that have a value."""
     return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _revisions(row: Row) -> str | None:
+    """Those that a merged row was put together from."""
+    names = {result.revision or "none" for result in row.results.values()}
+    return ", ".join(sorted(names)) if row.merged else None
 
 
 def _rate(row: Row) -> float | None:
@@ -232,12 +252,14 @@ def _rate(row: Row) -> float | None:
     return round(sum(t for t, _ in timed) / sum(s for _, s in timed), 1) if timed else None
 
 
-def _fact(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return max(value, default=None)  # mteb lists the dimensions a model can be cut to
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None  # mteb writes 512.0 tokens, and infinity
-    return value
+def _fact(key: str, value: Any) -> str | int | None:
+    """A licence in words, of all else a whole number; None for whatever else somebody's file says."""
+    if key == "license":
+        return value if value and isinstance(value, str) else None
+    values = value if isinstance(value, list | tuple) else [value]  # mteb lists dimensions to cut a model to
+    # mteb writes 512.0 tokens, and infinity; a bool is no number
+    whole = [int(v) for v in values if type(v) is int or (type(v) is float and v.is_integer())]
+    return max((v for v in whole if 0 < v < _TOO_LARGE), default=None)
 
 
 def _labels(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from harness.report.cells import marked, shown_as
+from harness.report.leaderboard import BAND, MERGED, PARTIAL
 from harness.report.markdown import plain
 from harness.report.values import lower_is_better
 
@@ -28,14 +30,8 @@ Interval = tuple[float, float]
 Intervals = Mapping[str, Mapping[int, Interval]]
 
 DIGITS = 4  # of the ends of intervals; scores stand as they are, so that means of them round alike
-_NAMES = (
-    "Rank",
-    "Model",
-    "Revision",
-    "Variant",
-    "Source",
-    "Coverage",
-)  # of the frame, not facts about models
+# of the frame, not facts about models
+_NAMES = ("Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL)
 _KINDS = {"dense": "bi-encoder", "sparse": "lexical"}  # mteb's words to ours
 # where a long name may go on below: after a sign, and between words written together
 _SIGN, _CAMEL = re.compile(r"(?<=[/_.@+-])(?=\w)"), re.compile(r"(?<=[/_.@+-])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
@@ -57,6 +53,7 @@ def to_html(board: Leaderboard, intervals: Intervals | None = None) -> str:
         protocol=data["protocol"],
         lower=data["lower"],
         task_count=len(board.suite.tasks),
+        model_count=len(set(board.columns["Model"])),
         columns=data["columns"],
         models=data["models"],
         rows=list(_rows(data)),
@@ -71,9 +68,9 @@ def page_data(board: Leaderboard, intervals: Intervals) -> dict[str, Any]:
     """What the script knows, JSON-ready.
 
     Returns:
-        `columns`: name and kind of each (rank, mean, number, word, coverage, type, task; tasks with their
-        task, type, metric and direction); `models`, best first: name, marks, languages and `values` in the
-        order of the columns, null where there is none, scores x100 unrounded; `intervals`: column
+        `columns`: name and kind of each (rank, mean, band, number, word, coverage, type, task; tasks with
+        their task, type, metric and direction); `models`, best first: name, marks, languages and `values` in
+        the order of the columns, null where there is none, scores x100 unrounded; `intervals`: column
         number to row number to [low, high].
     """
     frame, suite = board.frame, board.suite
@@ -140,6 +137,8 @@ def _task_columns(board: Leaderboard, names: Sequence[str]) -> list[dict[str, An
 
 
 def _fact(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    if name == BAND:
+        return {"name": name, "kind": "band"}
     known = [value for value in (_plain(value) for value in values) if value is not None]
     if not all(isinstance(value, int | float) for value in known):
         return {"name": name, "kind": "word"}
@@ -150,8 +149,9 @@ def _fact(name: str, values: Sequence[Any]) -> dict[str, Any]:
 def _rows(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Each model's cells as text, with the class each one has."""
     columns = data["columns"]
+    places = {0: "best", 1: "second", None: ""}
     classes = [
-        _places([model["values"][i] for model in data["models"]], column["lower"])
+        [places[cell.place] for cell in marked([m["values"][i] for m in data["models"]], column["lower"])]
         if "lower" in column
         else ["word" if column["kind"] == "word" else ""] * len(data["models"])
         for i, column in enumerate(columns)
@@ -164,22 +164,8 @@ def _rows(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"name": model["name"], "marks": model["marks"], "cells": cells}
 
 
-def _places(values: Sequence[float | None], lower: bool) -> list[str]:
-    """ "best" and "second" by what is shown, as in Markdown; a lone value is neither."""
-    shown = [None if value is None else round(float(f"{value:.2f}"), 2) for value in values]
-    known = sorted({value for value in shown if value is not None}, reverse=not lower)
-    if sum(value is not None for value in shown) < 2:
-        return [""] * len(values)
-    names = dict(zip(known, ("best", "second"), strict=False))
-    return ["" if value is None else names.get(value, "") for value in shown]
-
-
 def _shown(column: Mapping[str, Any], value: Any) -> str:
-    if value is None:
-        return "—"
-    if column["name"] == "Parameters":
-        return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.1f}M"
-    return f"{value:.2f}" if "lower" in column else str(value)
+    return f"{value:.2f}" if "lower" in column and value is not None else shown_as(column["name"], value)
 
 
 def _label(label: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The plots of reports, data in and a `Drawing` out: lines, points with names, dumbbells, bars.
+"""The plots of reports, data in and a `Drawing` out: lines and points with names.
 
 None of them lets two labels overlap: legends and rows make a drawing higher, names that find no place
 beside their point are listed below it. Values that are missing are None and stay gaps; a value that is no
@@ -35,6 +35,7 @@ from harness.report.drawing import (
 )
 
 HEIGHT = 240.0  # of the plane of lines and points
+_BESIDE = (8.0, 16.0, 26.0, 38.0)  # how far from its point a number may stand; a name only as near as can be
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def scatter(
         tip = f"{point.name}: {point.y:.{decimals}f}, {x_label} {short(point.x, 0)}"
         at = place.at(point.x), across.at(point.y)
         marks.append(Dot(*at, "0", tip, hollow=front and point not in best))
-    labels, bottom = _named(data, place, across, steps, bottom)
+    labels, bottom = _named([*best, *(p for p in data if p not in best)], place, across, steps, bottom)
     told = "; ".join(f"{p.name}: {p.y:.{decimals}f} at {short(p.x, 0)}" for p in data)
     return Drawing(bottom, title, f"{y_label} against {x_label}. {told}", (*marks, *labels))
 
@@ -191,7 +192,11 @@ def _named(
     steps: Sequence[tuple[float, float]],
     bottom: float,
 ) -> tuple[list[Mark], float]:
-    """Each point's name beside it where there is room, else a number, and the names of these below."""
+    """Each point's name beside it where there is room, else a number, and the names of these below.
+
+    Args:
+        data: points, those first that are to have their names beside them.
+    """
     spots = [(place.at(point.x), across.at(point.y)) for point in data]
     taken: list[Rect] = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
     taken += [
@@ -200,11 +205,11 @@ def _named(
     frame = (place.start, across.end - 8, WIDTH - 4, across.start - 2)
     marks: list[Mark] = []
     listed: list[str] = []
-    for point, spot in sorted(zip(data, spots, strict=True), key=lambda pair: -pair[1][0]):
-        words = _placed(point.name, spot, taken, frame)
+    for point, spot in zip(data, spots, strict=True):
+        words = _placed(point.name, spot, taken, frame, _BESIDE[:1])
         if words is None:
             listed.append(point.name)
-            words = _placed(str(len(listed)), spot, taken, frame)
+            words = _placed(str(len(listed)), spot, taken, frame, _BESIDE)
         if words is not None:
             taken.append(words.box)
             marks.append(words)
@@ -214,10 +219,12 @@ def _named(
     return marks, bottom + 10
 
 
-def _placed(text: str, spot: tuple[float, float], taken: Sequence[Rect], frame: Rect) -> Words | None:
+def _placed(
+    text: str, spot: tuple[float, float], taken: Sequence[Rect], frame: Rect, distances: Sequence[float]
+) -> Words | None:
     """The text at the first of the places around a point where it is within the frame and hits nothing."""
     x, y = spot
-    for away in (8.0, 16.0, 26.0):
+    for away in distances:
         places = (
             (x + away, y + 4, "start"), (x - away, y + 4, "end"), (x, y - away, "middle"),
             (x, y + away + 8, "middle"), (x + 6, y - away, "start"), (x - 6, y - away, "end"),

@@ -1,18 +1,16 @@
-"""Plots of one row a thing, which grow in height: bars by group, and two values a row joined by a line."""
+"""A plot of one row a thing, which grows in height: two values a row, joined by a line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.report.axis import Axis, apart, linear, short, ticks, widest
 from harness.report.drawing import (
     FAINT,
     FONT,
-    INK,
     SMALL,
     WIDTH,
-    Box,
     Dot,
     Drawing,
     Mark,
@@ -55,7 +53,7 @@ def dumbbell(
     told = [_difference(row, decimals) for row in data]
     marks, top = heading(title)
     legend, top = key(list(names), top - 8)
-    place = _columns([row.name for row in data], told, values, zero=False)
+    place = _columns([row.name for row in data], told, values)
     base, top, bottom = _frame(place, top, ROW * len(data), x_label)
     marks += [*legend, *base]
     for i, (row, change) in enumerate(zip(data, told, strict=True)):
@@ -74,47 +72,10 @@ def dumbbell(
     return Drawing(bottom, title, f"{x_label} of {names[0]} and {names[1]}. {rows}", tuple(marks))
 
 
-def bars(
-    title: str, groups: Mapping[str, Sequence[tuple[str, float | None]]], *, x_label: str, decimals: int = 2
-) -> Drawing:
-    """A bar a row from zero on, the value at the right; each group under its heading, all on one scale.
-
-    Args:
-        groups: heading (empty for none) to rows of name and value, from top to bottom.
-
-    Raises:
-        ConfigError: no values, or one that is not finite.
-    """
-    rows = [row for group in groups.values() for row in group]
-    values = [value for _, value in rows if value is not None]
-    checked("bars", values)
-    marks, top = heading(title)
-    told = [_value(value, decimals) for _, value in rows]
-    place = _columns([name for name, _ in rows], told, values, zero=True)
-    height = ROW * (len(rows) + sum(bool(name) for name in groups))
-    base, top, bottom = _frame(place, top, height, x_label)
-    marks += base
-    y = top
-    for number, (group, inside) in enumerate(groups.items()):
-        if group:
-            marks.append(Words(8, y + 16, cut(group, WIDTH - 16), bold=True, full=group))
-            y += ROW
-        for name, value in inside:
-            marks += _row(place, name, _value(value, decimals), y + ROW / 2)
-            if value is not None:
-                left, right = sorted((place.at(0.0), place.at(value)))
-                tip = f"{name}: {value:.{decimals}f}"
-                marks.append(Box(left, y + 4, right - left, ROW - 8, str(number % 6), tip))
-            y += ROW
-    marks.append(Stroke(((place.at(0.0), top), (place.at(0.0), y)), INK))
-    said = "; ".join(f"{name}: {text}" for (name, _), text in zip(rows, told, strict=True))
-    return Drawing(bottom, title, f"{x_label}. {said}", tuple(marks))
-
-
-def _columns(names: Sequence[str], told: Sequence[str], values: Sequence[float], *, zero: bool) -> Axis:
+def _columns(names: Sequence[str], told: Sequence[str], values: Sequence[float]) -> Axis:
     """The scale between the names at the left and the numbers at the right."""
     left = min(8 + widest(names, FONT) + 12, _MOST * WIDTH)
-    return linear(values, left, WIDTH - 8 - widest(told) - 12, zero=zero)
+    return linear(values, left, WIDTH - 8 - widest(told) - 12)
 
 
 def _row(place: Axis, name: str, told: str, y: float) -> list[Mark]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import MissingExtraError
-from harness.report.drawing import FAINT, INK, LIGHT, WIDTH, Box, Dot, Drawing, Mark, Stroke, Words
+from harness.report.drawing import FAINT, INK, LIGHT, WIDTH, Drawing, Mark, Stroke, Words
 
 _INK, _FAINT = "#1a1a1a", "#d6d6d6"
 
@@ -47,7 +47,7 @@ def to_png(drawing: Drawing, path: Path, scale: float = 3.0) -> None:
 
 
 def _draw(plane: Any, mark: Mark) -> None:
-    from matplotlib.patches import Circle, Rectangle
+    from matplotlib.patches import Circle
 
     if isinstance(mark, Stroke):
         xs, ys = zip(*mark.points, strict=True)
@@ -61,13 +61,10 @@ def _draw(plane: Any, mark: Mark) -> None:
             mark.x, mark.y, mark.text.replace("$", r"\$"), ha=at, va="baseline",
             fontsize=0.92 * mark.size, color=_INK, fontweight=weight,
         )  # fmt: skip
-    elif isinstance(mark, Dot):
+    else:
         colour = _colour(mark.colour)
         look: dict[str, Any] = {"fill": False, "linewidth": 2} if mark.hollow else {"linewidth": 0}
         plane.add_patch(Circle((mark.x, mark.y), mark.radius, color=colour, zorder=2, **look))
-    elif isinstance(mark, Box):
-        corner = (mark.x, mark.y)
-        plane.add_patch(Rectangle(corner, mark.width, mark.height, color=_colour(mark.colour), linewidth=0))
 
 
 def _colour(name: str) -> str:

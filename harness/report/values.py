@@ -37,6 +37,12 @@ def scale(metric: str) -> float:
     return 100 / _family(metric).high
 
 
+def is_possible(metric: str, value: float) -> bool:
+    """Whether a metric can have this value; one of 57.3 that ends at 1 was stored in another scale."""
+    of = _family(metric)
+    return of.low - 1e-6 <= value <= of.high + 1e-6
+
+
 @cache
 def _family(metric: str) -> Family:
     """What is known of a metric, under whichever spelling."""

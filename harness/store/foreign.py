@@ -45,7 +45,7 @@ def foreign_result(
     What mteb's file does not say stays empty: kind, data fingerprint, samples. `exact` equals `metrics`.
     """
     main = score["main_score"]
-    if not _is_number(main) or not math.isfinite(main):
+    if not is_finite(main):
         return None
     metrics: dict[str, float] = {}
     undefined: dict[str, str] = {}
@@ -57,7 +57,7 @@ def foreign_result(
             metrics[name] = value
         elif value is None or isinstance(value, float):
             undefined[name] = "without a value in mteb's file"
-        elif _is_number(value):
+        elif is_finite(value):
             metrics[name] = float(value)
         else:
             details[name] = value
@@ -141,5 +141,11 @@ def main_metric(metrics: Mapping[str, float], main: float) -> str:
     return min((name for name, value in metrics.items() if value == main), default="main_score")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_finite(value: Any) -> bool:
+    """Whether a value of a file is a number that a float holds; JSON's whole numbers have no end."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -21,7 +21,7 @@ import numpy as np
 
 from harness.errors import StoreError
 from harness.store.files import CorruptFileError, Place
-from harness.store.foreign import foreign_result, upgraded
+from harness.store.foreign import foreign_result, is_finite, upgraded
 from harness.types import Result
 
 SCHEMA = 1
@@ -276,6 +276,10 @@ def _is_entry(entry: Any, score: Mapping[str, Any]) -> bool:
         isinstance(entry, dict)
         and entry.keys() >= ENTRY_KEYS
         and all(isinstance(entry[key], dict) for key in ("exact", "undefined", "provenance"))
+        and isinstance(entry["provenance"].get("settings", {}), dict)
+        and all(isinstance(entry[key], str) for key in ("scorer", "main_metric", "data_fingerprint"))
+        and isinstance(entry.get("data_revision", ""), str)
+        and isinstance(entry["samples_sha256"], str | None)
         and entry["main_metric"] in entry["exact"]
-        and all(isinstance(score.get(name), int | float) for name in entry["exact"])
+        and all(is_finite(entry["exact"][name]) and is_finite(score.get(name)) for name in entry["exact"])
     )

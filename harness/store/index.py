@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,14 @@ from harness.paths import cache_folder
 from harness.store.scan import numbers, plain, scanned, strings
 from harness.store.tree import Files, listed
 
-VERSION = "1"  # of what is held: raise it when a file's rows change
+VERSION = "2"  # of what is held: raise it when a file's rows change
 FILES, ENTRIES = "files.parquet", "entries-{}.parquet"
 LOCK_SECONDS = 600.0
 AT_ONCE = 4000  # files that are worth a process of their own
 GROUP = 1 << 13  # rows read together
 FRESH = 2_000_000_000  # ns; what changed so lately may change again within one tick of the clock
 
-_DAMAGED = (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError)
+_DAMAGED = (pa.ArrowException, OSError, KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,18 @@ class Indexed:
     entries: pa.Table
 
 
-def indexed(root: Path, tasks: Tasks | None = None, cache: Path | None = None) -> Indexed:
+def indexed(
+    root: Path,
+    tasks: Tasks | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Indexed:
     """What is in a tree now, its index brought up to date first.
 
     Args:
         tasks: task to subsets whose rows are wanted; default all. Rows of others may come too.
         cache: the cache folder; where it cannot be written, the files are read every time.
+        say: is told of very many files that are about to be read.
 
     Raises:
         StoreError: the root is no folder or cannot be read, or another process does not finish its index.
@@ -79,7 +85,7 @@ def indexed(root: Path, tasks: Tasks | None = None, cache: Path | None = None) -
                 return Indexed(now.paths, *then[1:3], _rows(folder / then[3], tasks))
             except _DAMAGED:
                 then = None
-        found = _renewed(root, folder, now, then)
+        found = _renewed(root, folder, now, then, say)
         if writable:
             _write(folder, now, found)
         return found
@@ -95,13 +101,23 @@ def _stored(folder: Path) -> Stored | None:
         with pq.ParquetFile(folder / FILES, page_checksum_verification=True) as file:
             table = file.read(use_threads=False)  # read_table would import pandas
         told = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        if told["version"] != VERSION:
+        if told["version"] != VERSION or told.pop("digest") != _digest(told, folder / told["entries"]):
             return None
         files = Files(*(table.column(name).to_pylist() for name in Files._fields))
         problems = [(n, line) for n, line in json.loads(told["problems"])]
         return files, problems, [(n, content) for n, content in json.loads(told["contents"])], told["entries"]
     except _DAMAGED:
         return None
+
+
+def _digest(told: Mapping[str, str], entries: Path) -> str:
+    """Of what the checksums of Parquet's pages leave out: the metadata, and where the rows say they are."""
+    with entries.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        where = file.read()
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode() + where).hexdigest()
 
 
 def _rows(path: Path, tasks: Tasks | None) -> pa.Table:
@@ -130,7 +146,9 @@ def _within(bounds: Sequence[tuple[str, str]], tasks: Tasks) -> bool:
     )
 
 
-def _renewed(root: Path, folder: Path, now: Files, then: Stored | None) -> Indexed:
+def _renewed(
+    root: Path, folder: Path, now: Files, then: Stored | None, say: Callable[[str], None]
+) -> Indexed:
     """What unchanged files had, and what the others have now."""
     numbers = {path: number for number, path in enumerate(now.paths)}
     moved: dict[int, int] = {}
@@ -151,6 +169,8 @@ def _renewed(root: Path, folder: Path, now: Files, then: Stored | None) -> Index
             moved, kept = {}, []
     same = set(moved.values())
     fresh = [(number, path) for path, number in numbers.items() if number not in same]
+    if len(fresh) >= AT_ONCE:
+        say(f"reading {len(fresh):,} files of {root}; the next time only what changed is read")
     for table in _scanned(root, fresh) if fresh or not kept else ():
         told = table.schema.metadata
         problems += [(n, line) for n, line in json.loads(told[b"problems"])]
@@ -212,10 +232,11 @@ def _write(folder: Path, files: Files, found: Indexed) -> None:
         "contents": json.dumps(found.contents),
     }
     columns = [strings(files.paths), *(numbers(array("q", own), pa.int64()) for own in (times, files.sizes))]
-    table = pa.table(columns, names=list(Files._fields)).replace_schema_metadata(told)
     try:
         common: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True}
         pq.write_table(entries, folder / name, row_group_size=GROUP, **common)
+        told["digest"] = _digest(told, folder / name)
+        table = pa.table(columns, names=list(Files._fields)).replace_schema_metadata(told)
         temporary = folder / f".{name}.tmp"
         pq.write_table(table, temporary, **common)
         temporary.replace(folder / FILES)

@@ -35,6 +35,7 @@ COMMON = ("task", "kind", "scorer", "data_revision", "data_fingerprint", "proven
 OWN = ("split", "subset", "main_metric", "names")
 WORDS = (*COMMON, *OWN)
 _BLOCK = 1 << 18
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to is empty, it does not wait
 LONGEST = 500  # characters of a fact about a model; longer ones (citations) are in no table
 
 _ODD = {*NESTED, "mteb_version"}  # in the scores of older files
@@ -56,7 +57,8 @@ class Scan:
     """Rows of the files read so far, by column: words as numbers of a vocabulary, values end to end."""
 
     def __init__(self) -> None:
-        self.file = array("i")
+        self.file = array("i")  # as the codes of COMMON a number for `counts` rows
+        self.counts = array("i")
         self.codes = {name: array("i") for name in WORDS}
         self.vocabulary: dict[str, dict[str, int]] = {name: {} for name in WORDS}
         self.ends = array("i", [0])
@@ -142,12 +144,13 @@ class Scan:
 
     def _add(self, number: int, common: Sequence[str], rows: Sequence[_Row]) -> None:
         """Rows of a file that have all of COMMON in common."""
-        self.file.extend([number] * len(rows))
+        self.file.append(number)
+        self.counts.append(len(rows))
+        for name, word in zip(COMMON, common, strict=True):
+            known = self.vocabulary[name]
+            self.codes[name].append(known.setdefault(word, len(known)))
         own = zip(*((r[0], r[1], r[2], _names(tuple(r[3]))) for r in rows), strict=True)
-        for name, words in (
-            *((name, [word] * len(rows)) for name, word in zip(COMMON, common, strict=True)),
-            *zip(OWN, own, strict=False),
-        ):
+        for name, words in zip(OWN, own, strict=False):
             known = self.vocabulary[name]
             self.codes[name].extend([known.setdefault(word, len(known)) for word in words])
         for *_, metrics in rows:
@@ -156,14 +159,19 @@ class Scan:
 
     def table(self) -> pa.Table:
         """The rows; problems and contents as JSON in the schema's metadata."""
-        columns: dict[str, Any] = {"file": numbers(self.file, pa.int32())}
+        columns: dict[str, Any] = {"file": numbers(self._each(self.file), pa.int32())}
         for name, codes in self.codes.items():
             words = strings(list(self.vocabulary[name]))
-            columns[name] = pa.DictionaryArray.from_arrays(numbers(codes, pa.int32()), words)
+            rows = self._each(codes) if name in COMMON else codes
+            columns[name] = pa.DictionaryArray.from_arrays(numbers(rows, pa.int32()), words)
         ends = numbers(self.ends, pa.int32())
         columns["values"] = pa.ListArray.from_arrays(ends, numbers(self.values, pa.float64()))
         told = {"problems": json.dumps(self.problems), "contents": json.dumps(self.contents)}
         return pa.table(columns).replace_schema_metadata(told)
+
+    def _each(self, numbers: array[int]) -> npt.NDArray[np.int32]:
+        """Numbers of whole groups of rows, one a row."""
+        return np.repeat(np.asarray(numbers, "i4"), np.asarray(self.counts, "i4"))
 
 
 def numbers(values: Any, kind: Any) -> Any:
@@ -197,7 +205,7 @@ def scanned(root: Path, paths: Sequence[tuple[int, str]]) -> pa.Table:
 
 def _bytes(path: str) -> bytes:
     """A file's bytes with as few system calls as can be: of 100,000 files each one shows."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, _READ)
     try:
         parts = [os.read(handle, _BLOCK)]
         while len(parts[-1]) == _BLOCK:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,23 @@ class Snapshot:
     problems: list[str]
 
 
-def snapshot(root: Path, tasks: Mapping[str, Collection[str]], cache: Path | None = None) -> Snapshot:
+def snapshot(
+    root: Path,
+    tasks: Mapping[str, Collection[str]],
+    cache: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Snapshot:
     """What a tree holds of these tasks and subsets; brings its index up to date.
 
     Args:
         tasks: task to the subsets that are wanted.
         cache: the cache folder, where the index lies.
+        say: is told of very many files that are about to be read.
 
     Raises:
         StoreError: the root is no folder, or cannot be read.
     """
-    found = indexed(root, tasks, cache)
+    found = indexed(root, tasks, cache, say)
     models: dict[str, dict[str, Any]] = {}
     failures = []
     for number, content in found.contents:

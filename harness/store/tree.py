@@ -20,10 +20,11 @@ class Files(NamedTuple):
 def listed(root: Path) -> Files:
     """Every JSON file where results may lie: `<model>/<revision>/[<protocol>/]<name>.json`.
 
-    Hidden folders and files are left out. A file that vanishes or cannot be looked at has time and size -1.
+    Hidden folders and files are left out. A file that vanishes or cannot be looked at has time and size -1;
+    so has a folder that cannot be read, which stands among the files.
 
     Raises:
-        StoreError: a folder cannot be read.
+        StoreError: the root cannot be read.
     """
     files = Files([], [], [])
     if root.is_file():
@@ -40,7 +41,12 @@ def _walk(folder: str, prefix: str, depth: int, files: Files) -> None:
     except FileNotFoundError:
         return  # removed while we looked
     except OSError as error:
-        raise StoreError(f"cannot read {folder}: {error.strerror}") from error
+        if not prefix:
+            raise StoreError(f"cannot read {folder}: {error.strerror}") from error
+        files.paths.append(prefix.rstrip("/"))  # no file, so who reads it finds out what is wrong
+        files.times.append(-1)
+        files.sizes.append(-1)
+        return
     inner = []
     for entry in entries:
         if depth >= 2 and entry.name.endswith(".json"):
@@ -52,7 +58,14 @@ def _walk(folder: str, prefix: str, depth: int, files: Files) -> None:
                 files.times.append(-1)
                 files.sizes.append(-1)
             files.paths.append(prefix + entry.name)
-        elif depth < 3 and entry.is_dir():
+        elif depth < 3 and _is_folder(entry):
             inner.append(entry)
     for entry in inner:
         _walk(entry.path, f"{prefix}{entry.name}/", depth + 1, files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads to itself

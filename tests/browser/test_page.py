@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.report.aggregate import aggregate
+from harness.report.aggregate import Table, aggregate
 from harness.report.leaderboard import Leaderboard, leaderboard
 from tests.browser.boards import TYPES, board_of, hostile_board, metas, results_of, table_of
 from tests.browser.conftest import SCREENSHOTS, Visit
-from tests.report.make import suite
+from tests.report.make import result, suite
 
 MODELS, TASKS = 80, 12
 TABLE = table_of(TASKS)
@@ -155,6 +155,25 @@ def test_chosen_tasks_give_the_means_types_and_ranks_of_python(visit: Visit, pag
     assert column(page, "Mean (Task)").count("—") == MODELS // 10
 
 
+def test_bands_are_of_the_ranks_over_all_tasks(visit: Visit, tmp_path: Path) -> None:
+    def banded(table: Table) -> tuple[list[str | None], list[str]]:
+        return [f"{row.rank}-{row.rank + 1}" if row.rank else None for row in table.rows], []
+
+    path = tmp_path / "bands.html"
+    path.write_text(leaderboard(RESULTS, TABLE, banded=banded).to_html(), encoding="utf-8")
+    page = visit(path)
+    header(page, "Band").click()
+    shown_bands = [int(band.partition("-")[0]) for band in column(page, "Band") if band != "—"]
+    assert shown_bands == sorted(shown_bands)
+    assert len(shown_bands) > 10
+    assert page.get_by_label("Band").count() == 0  # no filter
+    page.locator("#choice summary").click()
+    page.locator("#tasks").get_by_label(TABLE.tasks[2].name, exact=True).uncheck()
+    assert page.get_by_role("columnheader", name="Band", exact=True).count() == 0
+    page.locator("#all").click()
+    assert page.get_by_role("columnheader", name="Band", exact=True).count() == 1
+
+
 def test_best_and_second_follow_the_filter(visit: Visit, page_file: Path, board: Leaderboard) -> None:
     page = visit(page_file, "q=org-3")
     best = page.locator("#table td.best:nth-child(3)")  # Model, Rank, Mean (Task)
@@ -243,6 +262,23 @@ def test_a_task_has_its_intervals(visit: Visit, page_file: Path, board: Leaderbo
     page.locator("#task").select_option(TABLE.tasks[1].name)
     assert "No intervals" in page.locator("#about").inner_text()
     assert page.locator("#scores .whisker").count() == 0
+
+
+def test_a_task_on_a_phone_shows_scores_and_their_places(visit: Visit, tmp_path: Path) -> None:
+    found = [
+        *RESULTS[:TASKS],
+        result("org/" + "a-long-name-" * 8, TABLE.tasks[0].name, 0.0),
+        result("org/other", TABLE.tasks[0].name, 0.999),
+    ]
+    path = tmp_path / "few.html"
+    path.write_text(leaderboard(found, TABLE).to_html(), encoding="utf-8")
+    page = visit(path, "view=task", width=375)
+    table = page.get_by_role("region", name=f"Scores on {TABLE.tasks[0].name}").get_by_role("table")
+    last = table.get_by_role("columnheader").last
+    assert last.inner_text() == "0.00 to 100.00"  # no score is beyond
+    box = last.bounding_box()
+    assert box["x"] + box["width"] <= 375
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 def test_keyboard_only(visit: Visit, page_file: Path, board: Leaderboard) -> None:
@@ -355,6 +391,20 @@ def test_a_phone_scrolls_the_table_and_not_the_page(
     name = page.locator("#table tbody th").first
     assert name.bounding_box()["x"] < 40  # the column of names stays
     assert page.evaluate("scrollX") == 0
+
+
+def test_paper_has_every_model_and_no_more_than_it_can_hold(visit: Visit, page_file: Path) -> None:
+    page = visit(page_file, width=1045)  # A4, landscape, at 96 dots an inch
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("#table tbody tr").count() == MODELS
+    assert page.locator("#table").bounding_box()["width"] <= 1045
+    heads = {
+        head.inner_text(): head.bounding_box()["width"] for head in page.locator("#table thead th").all()
+    }
+    assert all(heads[name] > 30 for name in ("Model", *TYPES[:3]))
+    assert heads[TABLE.tasks[0].name] == 0
+    assert page.locator("input:visible, select:visible").count() == 0
 
 
 def test_light_and_dark(visit: Visit, page_file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from harness.cli import leaderboard
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.suite import load_suite
 from tests.test_index import foreign, score
 
@@ -21,8 +22,8 @@ APP = typer.Typer()  # an app of one command takes its arguments without its nam
 leaderboard.register(APP)
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(APP, [*map(str, arguments)])
+def call(*arguments: object, catch: bool = True) -> Result:
+    return CliRunner().invoke(APP, [*map(str, arguments)], catch_exceptions=catch)
 
 
 def public(root: Path, revision: str, tasks: list[str], split: str | None = None) -> None:
@@ -58,7 +59,7 @@ def test_ours_and_public_results_side_by_side(tmp_path: Path) -> None:
     assert (tmp_path / "org__public" / "r2" / "Cut.json").is_file()
 
 
-@pytest.mark.parametrize("form", ["md", "csv", "json", "tex"])
+@pytest.mark.parametrize("form", ["md", "html", "csv", "json", "tex", "svg"])
 def test_every_format_twice_the_same_on_screen_and_in_a_file(form: str, tmp_path: Path) -> None:
     said = call("smoke", "--results", REFERENCES, "--format", form)
     written = call("smoke", "--results", REFERENCES, "--format", form, "-o", tmp_path / "new" / "out")
@@ -75,3 +76,54 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     empty = call("smoke", "--results", tmp_path)
     assert isinstance(empty.exception, HarnessError)
     assert "harness eval MODEL --suite smoke" in str(empty.exception)
+
+
+def test_json_is_the_format_json_and_quiet_says_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "org__public" / "r1").mkdir(parents=True)
+    (tmp_path / "org__public" / "r1" / "Cut.json").write_text("{")
+    both = ("--results", REFERENCES, "--results", tmp_path)
+    quiet = call("smoke", *both, "--json", "-q", "--offline")
+    assert quiet.exit_code == 0
+    assert quiet.stderr == ""
+    assert quiet.stdout == call("smoke", *both, "--format", "json").stdout
+    assert call("smoke", *both, "--json").stderr.count("Cut.json") == 1
+    with pytest.raises(ConfigError, match="choose one"):
+        call("smoke", *both, "--json", "--format", "csv", catch=False)
+
+
+@pytest.mark.parametrize("where", [".", "file/inside.md"])
+def test_an_output_that_cannot_be_written_is_an_error_that_names_it(where: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        call("smoke", "--results", REFERENCES, "-o", tmp_path / where, catch=False)
+
+
+def test_the_plot_of_a_leaderboard_as_svg_and_png(tmp_path: Path) -> None:
+    drawn = call("smoke", "--results", REFERENCES, "--format", "svg")
+    assert drawn.exit_code == 0
+    assert ET.fromstring(drawn.stdout).tag.endswith("svg")
+    assert "all-MiniLM-L6-v2: 65.93, Parameters 22.7M" in drawn.stdout
+    with pytest.raises(ConfigError, match="needs a file"):
+        call("smoke", "--results", REFERENCES, "--format", "png", catch=False)
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "new" / "front.png"
+    assert call("smoke", "--results", REFERENCES, "--format", "png", "-o", file).exit_code == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    public(tmp_path, "r1", [task.name for task in load_suite("smoke").tasks])
+    with pytest.raises(ConfigError, match="no row has both"):
+        call("smoke", "--results", tmp_path, "--format", "svg", catch=False)
+
+
+@pytest.mark.parametrize("form", ["md", "html", "csv", "json", "tex"])
+def test_names_of_files_that_are_no_text(form: str, tmp_path: Path) -> None:
+    public(tmp_path, "r1", ["SmokeSTS"])
+    try:
+        (tmp_path / "org__public").rename(tmp_path / "org__x\udcff")  # the byte 0xff
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes text only")
+    shown = call("smoke", "--results", tmp_path, "--format", form)
+    assert shown.exit_code == 0, shown.exception
+    assert "dcff" in shown.stdout
+    file = tmp_path / "out"
+    assert call("smoke", "--results", tmp_path, "--format", form, "-o", file).exit_code == 0
+    assert file.read_text(encoding="utf-8") == shown.stdout

@@ -374,3 +374,13 @@ def test_ranks_and_scores_equal_mtebs(published: list[Result]) -> None:
     counts = (len(frame) - frame.rank(ascending=False, method="average")).sum(axis=1)
     assert list(counts.rank(ascending=False, method="min").astype(int)) == [row.rank for row in complete]
     assert [row.mean_tasks for row in complete] == pytest.approx(list(frame.mean(axis=1)), abs=1e-9)
+
+
+def test_a_score_that_its_metric_cannot_have_is_left_out_and_said() -> None:
+    found = [result("org/a", "T", 57.3), result("org/b", "T", 0.5), result("org/c", "T", 1.0)]
+    table = aggregate(found, suite(task("T")))
+    assert [row.model for row in table.rows] == ["org/c", "org/b"]
+    assert table.notes == ("1 of T with a ndcg_at_10 that none can have: left out",)
+    spread = suite(task("T", "Triplet", main="anchor_error_rate"))
+    rates = [result("org/a", "T", 57.3, main="anchor_error_rate")]
+    assert aggregate(rates, spread).rows[0].mean_tasks == 57.3

@@ -200,6 +200,19 @@ def test_a_page_holds_the_same_and_nothing_from_outside() -> None:
     json.dumps(to_json(found), allow_nan=False)
 
 
+def test_of_several_models_what_differs_stands_on_top() -> None:
+    def scored(model: str, seed: int, dtype: str) -> Side:
+        return side(model, queries(model, "T", drawn(seed), provenance={"dtype": dtype}))
+
+    sides = [scored(A, 0, "float32"), scored(B, 1, "bfloat16"), scored(C, 2, "bfloat16")]
+    found = compare(sides, [item("T")], title="toy")
+    line = "dtype: float32 and bfloat16 (A and B; A and C)"
+    text, page = to_markdown(found), Tags()
+    page.feed(to_html(found))
+    assert text.index(f"- {line}") < text.index("| task |")
+    assert page.text.index(line) < page.text.index("All models")
+
+
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     store = Store(tmp_path / "one")
@@ -227,6 +240,16 @@ def test_the_command_compares_what_is_stored(
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_the_plot_alone(stored: Path, tmp_path: Path, inside: Callable[..., Answer]) -> None:  # noqa: F811
+    drawn = inside("compare", A, B, "--results", str(stored), "--format", "svg")
+    assert drawn.code == 0, drawn.err
+    assert drawn.out.startswith("<svg")
+    assert "SciFact" in drawn.out
+    three = inside("compare", A, B, C, "--results", str(stored), "--format", "svg")
+    assert three.code == 2
+    assert "one plot, of two models" in three.err
+
+
 def test_what_is_missing_comes_with_the_command_that_makes_it(
     stored: Path,
     inside: Callable[..., Answer],  # noqa: F811
@@ -242,5 +265,14 @@ def test_what_is_missing_comes_with_the_command_that_makes_it(
     assert part.code == 2
     assert "org/b@r1 has no result for NFCorpus" in part.err
     assert "harness eval org/b --suite 'mteb:MTEB(eng, v1)'" in part.err
+    nowhere = inside("compare", A, B, "--results", str(stored / "none"))
+    assert nowhere.code == 2
+    assert "there is no such folder" in nowhere.err
+    same = inside("compare", A, f"{A}@r1", "--results", str(stored))
+    assert same.code == 2
+    assert "org/a and org/a@r1 are both org/a@r1" in same.err
+    closed = inside("compare", A, B, "--results", str(stored), "-o", str(stored))
+    assert closed.code == 2
+    assert f"-o {stored} cannot be written" in closed.err
     alone = inside("compare", A, "--results", str(stored))
     assert alone.code == 2

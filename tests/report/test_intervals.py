@@ -88,6 +88,16 @@ def test_a_single_query_has_none(tmp_path: Path) -> None:
     assert intervals(leaderboard(store.results(), suite(task("T"))), [store]) == {}
 
 
+def test_of_other_models_nothing_is_read(tmp_path: Path) -> None:
+    store = kept(tmp_path, ranked(A, "T", [0.1, 0.4, 0.3]))
+    board = leaderboard(store.results(), suite(task("T")))
+    other = tmp_path / "org__public" / "r1" / "T.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{")
+    assert intervals(board, [store])["T"]
+    assert store.problems == []
+
+
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     store = kept(tmp_path, ranked(A, "T", [0.1, 0.2, 0.3]))
     (file,) = tmp_path.rglob("*.samples.parquet")

@@ -98,7 +98,7 @@ def test_marks_and_footnotes() -> None:
     table, _, notes = shown.partition("\n\n- ")
     assert [row[1] for row in cells(table)[2:]] == ["org/a †‡", "org/b §"]
     assert ("- " + notes).splitlines() == [
-        "- § Published by mteb, not computed here.",
+        "- § From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
         "- † Put together from several revisions of the model.",
         "- ‡ Partial: some tasks were scored on another split than the suite's.",
         "- 1 without every result of the suite (see Coverage): no mean and no rank.",
@@ -149,6 +149,39 @@ def test_facts_about_models() -> None:
     ]
     assert [row["Max tokens"] for row in json.loads(board.to_json())["rows"]] == [512, None, None]
     assert "Parameters" not in leaderboard(FULL, TOY, models={A: {"embed_dim": 1}}).frame
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"n_parameters": "7B", "max_tokens": "inf", "embed_dim": "abc", "license": ["mit"], "languages": 5},
+        {"n_parameters": math.nan, "max_tokens": True, "embed_dim": [None, "x"], "license": 5},
+        {"n_parameters": 10**30, "max_tokens": -1, "embed_dim": [], "license": "", "model_type": [None]},
+    ],
+)
+def test_facts_that_are_none_are_left_out(meta: dict[str, Any]) -> None:
+    board = leaderboard(FULL, TOY, models={A: meta, B: {"n_parameters": 7, "embed_dim": [64, "x", 128.0]}})
+    board.to_html()
+    rows = json.loads(board.to_json())["rows"]
+    assert [row["Parameters"] for row in rows] == [None, 7]
+    assert [row["Dimension"] for row in rows] == [None, 128]
+    assert {"Max tokens", "Licence"}.isdisjoint(rows[0])
+
+
+def test_csv_and_json_say_what_was_merged_and_what_is_partial() -> None:
+    toy = suite(task("T1"), task("T2", "Retrieval", ("dev", "default")))
+    found = [
+        result(A, "T1", 0.5, revision="r2"),
+        result(A, "T2", 0.5, revision="r1"),
+        *(result(B, name, 0.4) for name in ("T1", "T2")),
+    ]
+    board = leaderboard(found, toy, merge_revisions=True, any_split=True)
+    read = list(csv.DictReader(io.StringIO(board.to_csv())))
+    assert [row["Merged revisions"] for row in read] == ["r1, r2", ""]
+    assert [row["Tasks on other splits"] for row in read] == ["T2", "T2"]
+    assert json.loads(board.to_json())["rows"][1]["Merged revisions"] is None
+    assert "Merged" not in board.to_markdown().splitlines()[2]  # there a mark says so
+    assert "Merged revisions" not in leaderboard(FULL, TOY).to_csv()
 
 
 def test_csv_and_json_hold_the_same_table() -> None:

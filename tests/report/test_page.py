@@ -164,6 +164,13 @@ def test_a_task_may_be_called_as_a_column_of_the_page() -> None:
     assert data["models"][0]["values"][-2:] == [50.0, 50.0]
 
 
+def test_a_model_of_two_revisions_is_one_model() -> None:
+    toy = suite(task("T"))
+    found = [result(A, "T", 0.5), result(A, "T", 0.4, revision="r2")]
+    assert "<p>2 rows of 1 model, 1 task, protocol" in leaderboard(found, toy).to_html()
+    assert "<p>1 model, 1 task, protocol" in leaderboard(found[:1], toy).to_html()
+
+
 def test_hostile_names_are_text() -> None:
     board = hostile_board()
     page = Page(board.to_html())
@@ -175,7 +182,7 @@ def test_hostile_names_are_text() -> None:
         "html", "head", "meta", "title", "style", "script", "body", "a", "header", "h1", "p", "code", "b",
         "span", "label", "select", "option", "div", "nav", "details", "summary", "form", "button", "main",
         "section", "table", "caption", "thead", "tr", "th", "tbody", "bdi", "td", "wbr", "h2", "output",
-        "input", "datalist", "ul", "footer", "li",
+        "input", "datalist", "ul", "footer", "li", "colgroup", "col",
     }  # fmt: skip
     assert {tag for tag, _ in page.elements} <= allowed
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]

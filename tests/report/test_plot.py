@@ -12,9 +12,9 @@ import pytest
 
 from harness.errors import ConfigError, MissingExtraError
 from harness.report.axis import linear, logarithmic, short, stride, ticks
-from harness.report.drawing import WIDTH, Box, Dot, Drawing, Stroke, Words, breadth, cut, to_svg, wrapped
+from harness.report.drawing import WIDTH, Dot, Drawing, Stroke, Words, breadth, cut, to_svg, wrapped
 from harness.report.plot import Line, Point, lines, pareto, scatter
-from harness.report.plot_rows import Pair, bars, dumbbell
+from harness.report.plot_rows import Pair, dumbbell
 from harness.report.png import check_png, to_png
 
 NASTY = "<b>&\"'</title> 长文检索 \x00\x1b"
@@ -43,18 +43,10 @@ def pairs(n: int = 60) -> Drawing:
     return dumbbell("Two models", rows, (NAMES[1] * 5, NASTY), x_label="score x 100", decimals=3)
 
 
-def types(n: int = 60) -> Drawing:
-    draw = random.Random(5)
-    rows = [(NAMES[i % 8], draw.uniform(-20, 60) if i % 9 else None) for i in range(n)]
-    groups = {"Retrieval": rows[:20], NASTY: rows[20:21], "": rows[21:]}
-    return bars("By type", groups, x_label="score " * 30)
-
-
 ALL = [
-    sweep(), sweep(1), sweep(40), models(), models(1), models(7), pairs(), pairs(2), types(), types(22),
+    sweep(), sweep(1), sweep(40), models(), models(1), models(7), pairs(), pairs(2),
     lines("t", [Line("a", [(5, 5)])], x_label="x", y_label="y"),
     lines("t", [Line("a", [(0, -1e-7), (1, 1e6)])], x_label="x", y_label="y", log=False),
-    bars("t", {"": [("a", 0.0)]}, x_label="x"),
     dumbbell("t", [Pair("a", 3, 3)], ("one", "two"), x_label="x"),
 ]  # fmt: skip
 
@@ -76,10 +68,6 @@ def test_everything_is_inside_and_no_words_overlap(drawing: Drawing) -> None:
         if isinstance(mark, Dot):
             assert mark.radius <= mark.x <= WIDTH - mark.radius
             assert mark.radius <= mark.y <= drawing.height - mark.radius
-        elif isinstance(mark, Box):
-            assert mark.x >= 0
-            assert mark.width >= 0
-            assert mark.x + mark.width <= WIDTH
         elif isinstance(mark, Stroke):
             assert all(0 <= x <= WIDTH and 0 <= y <= drawing.height for x, y in mark.points)
 
@@ -157,7 +145,20 @@ def test_every_point_of_a_crowd_is_named_once() -> None:
         assert shown.count(f"{point.name} ") == 1, point
 
 
-def test_dumbbell_and_bars_tell_their_numbers() -> None:
+def test_names_stand_beside_their_points_or_in_the_list_below_them() -> None:
+    drawing = models(25)
+    spots = [(m.x, m.y) for m in drawing.marks if isinstance(m, Dot)]
+    floor = max(y for _, y in spots)
+    names = {cut(f"org/{NAMES[i % 8]}-{i}", 1e9) for i in range(25)}
+    beside = [m for m in drawing.marks if isinstance(m, Words) and m.text in names and m.y < floor]
+    assert beside
+    for words in beside:
+        left, top, right, bottom = words.box
+        near = [(max(left - x, x - right, 0), max(top - y, y - bottom, 0)) for x, y in spots]
+        assert min(across + down for across, down in near) < 12, words
+
+
+def test_a_dumbbell_tells_its_numbers() -> None:
     rows = [Pair("up", 1.0, 2.5), Pair("down", 2.0, 1.0), Pair("gone", None, 2.0)]
     drawing = dumbbell("t", rows, ("old", "new"), x_label="score")
     shown = [m.text for m in drawing.marks if isinstance(m, Words)]
@@ -166,10 +167,13 @@ def test_dumbbell_and_bars_tell_their_numbers() -> None:
     assert ends["up, old: 1.00"] < ends["up, new: 2.50"]
     assert ends["up, old: 1.00"] == ends["down, new: 1.00"]
     assert "gone: none and 2.00" in drawing.description
-    drawing = bars("t", {"A": [("plus", 40.0), ("minus", -20.0)], "B": [("none", None)]}, x_label="score")
-    plus, minus = (m for m in drawing.marks if isinstance(m, Box))
-    assert minus.x + minus.width == pytest.approx(plus.x)
-    assert plus.width == pytest.approx(2 * minus.width)
+
+
+def test_a_legend_has_whole_names_since_their_ends_tell_variants_apart() -> None:
+    names = tuple(f"A: org/{'long-name-' * 8}@0123456789ab+bf16+len{n}" for n in (128, 512))
+    drawing = dumbbell("t", [Pair("a", 1, 2)], (names[0], names[1]), x_label="x")
+    shown = "".join(mark.text for mark in drawing.marks if isinstance(mark, Words))
+    assert all(name.replace(" ", "") in shown.replace(" ", "") for name in names)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -178,7 +182,6 @@ def test_what_is_no_number_is_refused(value: float) -> None:
         lambda: lines("t", [Line("a", [(1, value)])], x_label="x", y_label="y"),
         lambda: scatter("t", [Point("a", 1, value)], x_label="x", y_label="y"),
         lambda: dumbbell("t", [Pair("a", 1, value)], ("a", "b"), x_label="x"),
-        lambda: bars("t", {"": [("a", value)]}, x_label="x"),
     ):
         with pytest.raises(ConfigError, match="finite"):
             draw()
@@ -188,7 +191,7 @@ def test_nothing_to_draw_and_a_size_of_zero_are_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to draw"):
         lines("t", [Line("a", [(1, None)])], x_label="x", y_label="y")
     with pytest.raises(ConfigError, match="nothing to draw"):
-        bars("t", {}, x_label="x")
+        dumbbell("t", [], ("a", "b"), x_label="x")
     for x in (0.0, -1.0):
         with pytest.raises(ConfigError, match="above 0"):
             scatter("t", [Point("a", x, 1)], x_label="size", y_label="y")
@@ -236,7 +239,7 @@ def test_png_without_matplotlib_says_what_to_install(monkeypatch, tmp_path) -> N
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("drawing", [sweep(), models(), pairs(), types()])
+@pytest.mark.parametrize("drawing", [sweep(), models(), pairs()])
 def test_png_has_the_drawings_proportions(tmp_path, drawing) -> None:
     pytest.importorskip("matplotlib", reason="no matplotlib: pip install 'harness[plots]'")
     to_png(drawing, tmp_path / "a.png")

@@ -16,7 +16,9 @@ const TYPES = where((c) => c.kind === "type"), TASKS = where((c) => c.kind === "
 const COUNTED = TASKS.filter((i) => columns[i].counts);
 const WORDS = where((c) => c.kind === "word"), NUMBERS = where((c) => c.kind === "number");
 const SIZE = columns.findIndex((c) => c.kind === "number" && c.name === "Parameters");
+const BANDS = where((c) => c.kind === "band"); // of the ranks over all tasks, of no others
 const SCORES = where((c) => "lower" in c);
+const LEADING = ["band", "coverage"]; // "2-4" and "30/31" are sorted by their first number
 const MAX_PICKED = 6, PAGE = 60; // models compared, rows shown at once
 const title = (model) => model.name + (model.marks ? " " + model.marks : "");
 const names = models.map(title);
@@ -54,7 +56,8 @@ const draw = (tag, attributes = {}, ...children) => {
   return node;
 };
 const collator = new Intl.Collator("en");
-const isolated = (text) => make("bdi", {}, text);
+/* A name by itself, whatever its script; a long one may go on below after a sign. */
+const isolated = (text) => make("bdi", {}, ...text.split(/(?<=[/_.@+-])(?=\w)/).flatMap((part, k) => (k ? [make("wbr"), part] : [part])));
 
 /* What is looked at: all of it stands in the address, so that a link restores it. */
 const start = () => ({
@@ -132,7 +135,7 @@ function computed(chosen) {
   const ranked = points.filter((_, row) => complete[row]).sort((a, b) => b - a);
   return models.map((model, row) => {
     const own = [...model.values];
-    for (const i of [RANK, ...MEANS, ...TYPES]) own[i] = null;
+    for (const i of [RANK, ...BANDS, ...MEANS, ...TYPES]) own[i] = null;
     if (!complete[row]) return own;
     own[RANK] = 1 + ranked.indexOf(points[row]);
     const types = [];
@@ -159,7 +162,7 @@ function matching() {
 /* Missing values come last whichever the direction; equal ones stay in the order of rank, mean and name. */
 function ordered() {
   const all = values(), sign = state.down ? -1 : 1, i = state.sort;
-  const value = (row, c) => (c === NAME ? names[row] : columns[c].kind === "coverage" ? parseFloat(all[row][c]) : all[row][c]);
+  const value = (row, c) => (c === NAME ? names[row] : LEADING.includes(columns[c].kind) && all[row][c] ? parseFloat(all[row][c]) : all[row][c]);
   const by = (c, way) => (a, b) => {
     const x = value(a, c), y = value(b, c);
     if (x === null || y === null) return (x === null) - (y === null);
@@ -184,8 +187,9 @@ function showTable(visible) {
       rows.forEach((_, row) => { cell(row, i).textContent = shown(i, all[row][i]); });
     const kept = new Set(COUNTED.filter((i) => !state.out.has(i)).map((i) => columns[i].type));
     const out = new Set([...state.out].map((i) => columns[i].task));
-    for (const i of [...TASKS, ...TYPES]) {
-      const hide = columns[i].kind === "task" ? out.has(columns[i].task) : !kept.has(columns[i].name);
+    const hides = { task: (c) => out.has(c.task), type: (c) => !kept.has(c.name), band: () => out.size > 0 };
+    for (const i of [...TASKS, ...TYPES, ...BANDS]) {
+      const hide = hides[columns[i].kind](columns[i]);
       if (heads[i + 1].hidden === hide) continue;
       heads[i + 1].hidden = hide;
       rows.forEach((_, row) => { cell(row, i).hidden = hide; });
@@ -315,8 +319,9 @@ function showPlot(visible) {
   }
   $("plot").append(svg);
   roving(svg, "circle");
-  $("front").append(make("h3", {}, columns[X].more ? "Best of those with as much or more" : "Best of each size"),
-    plainTable(["Model", nameOf(X), nameOf(Y)], front.map((p) => [isolated(names[p.row]), shown(X, p.x), fixed(p.y)]), [1, 2]));
+  const best = columns[X].more ? "Best of those with as much or more" : "Best of each size";
+  $("front").append(make("h3", {}, best),
+    plainTable(best, ["Model", nameOf(X), nameOf(Y)], front.map((p) => [isolated(names[p.row]), shown(X, p.x), fixed(p.y)]), [1, 2]));
 }
 function steps(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
@@ -331,9 +336,9 @@ function decades(low, high) {
       if (Math.log10(k) + power >= low && Math.log10(k) + power <= high) found.push(k * 10 ** power);
   return found;
 }
-function plainTable(header, lines, numeric) {
+function plainTable(label, header, lines, numeric) {
   const kind = (k) => ({ className: numeric.includes(k) ? "n" : "" });
-  return make("div", { className: "scroll" }, make("table", { className: "plain" },
+  return make("div", { className: "scroll", role: "region", ariaLabel: label, tabIndex: 0 }, make("table", { className: "plain", ariaLabel: label },
     make("thead", {}, make("tr", {}, ...header.map((text, k) => make("th", { scope: "col", ...kind(k) }, text)))),
     make("tbody", {}, ...lines.map((line) => make("tr", {}, ...line.map((content, k) => (k ? make("td", kind(k), content) : make("th", { scope: "row" }, content))))))));
 }
@@ -368,7 +373,7 @@ function showTypes(visible) {
     });
     svg.append(draw("line", { class: "axis", x1: at(0), x2: at(0), y1: t * part + 24, y2: t * part + part - 8 }));
   });
-  $("bars").append(svg, plainTable(["Model", ...types.map(nameOf)], picked.map((row) => [isolated(names[row]), ...types.map((i) => shown(i, all[row][i]))]), types.map((_, k) => k + 1)));
+  $("bars").append(svg, plainTable("Scores by type of task", ["Model", ...types.map(nameOf)], picked.map((row) => [isolated(names[row]), ...types.map((i) => shown(i, all[row][i]))]), types.map((_, k) => k + 1)));
 }
 function pick(row, on) {
   const picked = state.picked.filter((other) => other !== row);
@@ -386,17 +391,19 @@ function showTask(visible) {
     + (some ? "Intervals are those of 95 % over the examples of the task." : "No intervals: no per-example values are stored.");
   $("scores").replaceChildren();
   if (!list.length) return;
-  const ends = list.flatMap((item) => item.between ?? [item.value]);
-  const pad = (Math.max(...ends) - Math.min(...ends) || 1) * 0.05, low = Math.min(...ends) - pad, high = Math.max(...ends) + pad;
-  const at = (value) => 6 + ((value - low) / (high - low)) * 208;
-  const line = (item) => draw("svg", { viewBox: "0 0 220 18", width: 220, height: 18, "aria-hidden": "true" },
-    draw("line", { class: "grid", x1: 0, x2: 220, y1: 9, y2: 9 }),
+  const now = list.slice(0, taskLimit), ends = now.flatMap((item) => item.between ?? [item.value]);
+  const least = Math.min(...ends), most = Math.max(...ends), pad = (most - least || 1) * 0.05;
+  const low = least < 0 ? least - pad : Math.max(0, least - pad), high = most > 100 ? most + pad : Math.min(100, most + pad);
+  const width = innerWidth < 640 ? 100 : 220, at = (value) => 6 + ((value - low) / (high - low)) * (width - 12);
+  const line = (item) => draw("svg", { viewBox: `0 0 ${width} 18`, width, height: 18, "aria-hidden": "true" },
+    draw("line", { class: "grid", x1: 0, x2: width, y1: 9, y2: 9 }),
     ...(item.between ? [draw("line", { class: "whisker", x1: at(item.between[0]), x2: at(item.between[1]), y1: 9, y2: 9 })] : []),
     draw("circle", { class: "value", cx: at(item.value), cy: 9, r: 4.5 }));
-  const place = (item) => 1 + list.findIndex((other) => fixed(other.value) === fixed(item.value));
-  const lines = list.slice(0, taskLimit).map((item) => [isolated(names[item.row]), String(place(item)), fixed(item.value),
-    ...(some ? [item.between ? `${fixed(item.between[0])} to ${fixed(item.between[1])}` : "—"] : []), line(item)]);
-  $("scores").append(plainTable(["Model", "Place", "Score", ...(some ? ["Interval"] : []), "From " + fixed(low) + " to " + fixed(high)], lines, some ? [1, 2, 3] : [1, 2]));
+  const places = new Map();
+  list.forEach((item, k) => { if (!places.has(fixed(item.value))) places.set(fixed(item.value), String(k + 1)); });
+  const lines = now.map((item) => [isolated(names[item.row]), places.get(fixed(item.value)), fixed(item.value), line(item),
+    ...(some ? [item.between ? `${fixed(item.between[0])} to ${fixed(item.between[1])}` : "—"] : [])]);
+  $("scores").append(plainTable(`Scores on ${nameOf(i)}`, ["Model", "Place", "Score", `${fixed(low)} to ${fixed(high)}`, ...(some ? ["Interval"] : [])], lines, [1, 2, 4]));
   if (list.length > taskLimit)
     $("scores").append(make("button", { type: "button", onclick: () => { taskLimit = models.length; show(); $("scores").querySelector("tbody").rows[PAGE].scrollIntoView(); } }, `Show all ${list.length} models`));
 }
