@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 if TYPE_CHECKING:
     from harness.models.catalog import Catalog
@@ -38,12 +38,17 @@ def register(app: typer.Typer) -> None:
 def compare(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="A B ...", help="Models with stored results: NAME@REVISION+VARIANT."),
+        typer.Argument(
+            metavar="A B ...",
+            help="Models with stored results: NAME@REVISION+VARIANT.",
+            autocompletion=complete.models,
+        ),
     ],
     suite: Annotated[
         str | None,
         typer.Option(
-            help="Compare on this suite, of which all need results; default: the tasks that all have."
+            help="Compare on this suite, of which all need results; default: the tasks that all have.",
+            autocompletion=complete.suites,
         ),
     ] = None,
     results: Annotated[

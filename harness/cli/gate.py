@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 if TYPE_CHECKING:
     from harness.models.catalog import Catalog
@@ -36,12 +36,18 @@ def register(app: typer.Typer) -> None:
 
 
 def gate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model whose results are stored.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A model whose results are stored.", autocompletion=complete.models
+        ),
+    ],
     baseline: Annotated[
         str,
         typer.Option(
             help="What it must not be worse than: a stored model (NAME@REVISION+VARIANT), a folder of "
-            "results, git:REVISION:PATH, or a model card (README.md; tolerance only)."
+            "results, git:REVISION:PATH, or a model card (README.md; tolerance only).",
+            autocompletion=complete.models,
         ),
     ],
     config: Annotated[
@@ -49,7 +55,10 @@ def gate(
         typer.Option(help="gates.yaml: allowed drops, floors, required tasks.", show_default=False),
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="The suite to gate on. [default: the model's, else smoke]")
+        str | None,
+        typer.Option(
+            help="The suite to gate on. [default: the model's, else smoke]", autocompletion=complete.suites
+        ),
     ] = None,
     results: common.Results = common.LOCAL,
     exact: Annotated[bool, typer.Option("--exact", help="Any change fails, up or down.")] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,12 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, mteb:BENCHMARK or a YAML file.")],
+    suite: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUITE", help="A suite, mteb:BENCHMARK or a YAML file.", autocompletion=complete.suites
+        ),
+    ],
     results: Annotated[
         list[Path] | None,
         typer.Option(

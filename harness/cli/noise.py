@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli import common
+from harness.cli import common, complete
 
 
 def register(app: typer.Typer) -> None:
@@ -17,10 +17,18 @@ def register(app: typer.Typer) -> None:
 
 def noise(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A catalog name, a hub id or a local path, as for eval.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A catalog name, a hub id or a local path, as for eval.",
+            autocompletion=complete.models,
+        ),
     ],
     suite: Annotated[
-        str | None, typer.Option(help="The suite to measure on. [default: the model's, else smoke]")
+        str | None,
+        typer.Option(
+            help="The suite to measure on. [default: the model's, else smoke]", autocompletion=complete.suites
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs that encode everything anew.")] = 3,
     seeds: Annotated[

@@ -187,7 +187,7 @@ def _reseeded(task: Task, by: int) -> Task | None:
 
 def _batched(model: Any) -> bool:
     """Whether the size of its batches is the caller's choice."""
-    return str(model.card.adapter).partition("@")[0] in ("dense", "jina_bert", "cross")
+    return bool(model.card.framework == "PyTorch")
 
 
 @contextmanager
