@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.models.catalog import Catalog, Row
     from harness.report.published import Figure
     from harness.report.sides import Side
+    from harness.store import Store
     from harness.suite import Suite
 
 
@@ -26,6 +27,7 @@ def compare_scores(
     data: list[Path] | None,
     cache: Path | None,
     *,
+    protocol: str | None,
     offline: bool,
     json: bool,
 ) -> int:
@@ -35,10 +37,10 @@ def compare_scores(
         HarnessError: results or published scores are missing, or have nothing in common.
     """
     from harness.cli.lacking import default_suite
-    from harness.errors import StoreError, UnknownNameError
+    from harness.errors import StoreError
     from harness.models.catalog import load_catalog
     from harness.report import verify as report
-    from harness.report.sides import stored_side
+    from harness.report.card_source import held_protocol
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -46,16 +48,13 @@ def compare_scores(
     row = rows.find(_name(model))
     if suite is None and against == "expect":
         suite = default_suite(model, catalog) or "smoke"
-    chosen = load_suite(suite, data=data, cache=cache) if suite else None
-    protocol = chosen.tasks[0].protocol if chosen else "mteb"
+    chosen = load_suite(suite, protocol=protocol, data=data, cache=cache) if suite else None
     store = Store(results, repair=False)
-    figures, source = _figures(model, against, chosen, card, published, rows, row, protocol, offline)
+    if protocol is None:
+        protocol = chosen.tasks[0].protocol if chosen else held_protocol(store, model, rows)
     command = f"harness eval {shlex.quote(model)}" + (f" --suite {shlex.quote(suite)}" if suite else "")
-    try:
-        side = stored_side(store, model, protocol, rows)
-    except UnknownNameError as error:
-        hint = f"no results of it under protocol {protocol} in {results}\nmake them with: {command}"
-        raise UnknownNameError("model", _name(model), store.models(), hint) from error
+    side = _stored(store, model, protocol, rows, row, command)
+    figures, source = _figures(model, against, chosen, card, published, rows, row, protocol, offline)
     tasks = chosen.tasks if chosen else None
     found = report.verify(side, figures, tasks, model=shlex.quote(model), row=row)
     code = report.exit_code(found)
@@ -76,6 +75,23 @@ def compare_scores(
     return code
 
 
+def _stored(store: Store, model: str, protocol: str, rows: Catalog, row: Row | None, command: str) -> Side:
+    """The stored results of a model; what is missing comes with the command that makes it."""
+    from harness.errors import StoreError, UnknownNameError
+    from harness.report.sides import stored_side
+
+    try:
+        return stored_side(store, model, protocol, rows)
+    except UnknownNameError as error:
+        names = {_name(model), row.title if row else ""}
+        others = sorted({r.protocol for r in store.results(models=names)} - {protocol})
+        made = f"under protocol {protocol} in {store.root}\nmake them with: {command}"
+        if others:
+            raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
+        hint = f"no results of it {made}"
+        raise UnknownNameError("model", _name(model), store.models(), hint) from error
+
+
 def _figures(
     model: str,
     against: str,
@@ -92,8 +108,9 @@ def _figures(
     from harness.report.published import card_figures, expected_figures, stored_figures
 
     if against == "card":
-        path = card or _hub_card(row.hub if row and row.hub else _name(model), offline)
-        return card_figures(path, protocol), str(card or f"the card of {row.hub if row else _name(model)}")
+        hub = row.hub if row and row.hub else _name(model)
+        path = card or _hub_card(hub, offline)
+        return card_figures(path, protocol), str(card or f"the card of {hub}")
     if against == "published":
         assert published is not None
         side = _public_side(published, model, protocol, rows)
@@ -148,19 +165,29 @@ def _hub_card(hub: str, offline: bool) -> Path:
     """
     from harness.errors import ModelError
     from harness.models.quiet import quiet
-    from harness.network import why_offline
+    from harness.network import transport_errors, why_offline
 
     advice = "name a local one: --card README.md"
     why = why_offline(offline)
     if why:
         raise ModelError(f"the card of {hub} is on the hub, and {why}\n{advice}")
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, *transport_errors())
     try:
         with quiet():
             return Path(huggingface_hub.hf_hub_download(hub, "README.md"))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"the hub has no model {hub}, or it is private or gated\n{advice}") from error
+    except RemoteEntryNotFoundError as error:
+        raise ModelError(f"{hub} on the hub has no README.md\n{advice}") from error
+    except failures as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"the hub gives no card of {hub}: {first}\n{advice}") from error
 

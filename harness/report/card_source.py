@@ -60,7 +60,7 @@ def model_results(
         StoreError: nothing of the suite is stored; or as `stored_side`.
     """
     if protocol is None:
-        protocol = suite.tasks[0].protocol if suite and suite.tasks else _protocol(store, model, catalog)
+        protocol = suite.tasks[0].protocol if suite and suite.tasks else held_protocol(store, model, catalog)
     side = stored_side(store, model, protocol, catalog)
     found = list(side.results.values())
     if suite is not None:
@@ -126,7 +126,12 @@ def written_by(
     return lambda old: any(holds(group, old, known.shared) for group in candidates)
 
 
-def _protocol(store: Store, model: str, catalog: Catalog) -> str:
+def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
+    """The protocol of a model's results where nobody names one: mteb where it has any, else the only one.
+
+    Raises:
+        ConfigError: several others.
+    """
     reference = parse_reference(model)
     row = catalog.find(reference.name)
     own = {reference.name, row.title if row else "", f"local/{Path(reference.name).name}"}

@@ -82,11 +82,12 @@ class Card:
 
 
 def read_card(path: Path) -> Card:
-    """The card in a file. A `.yaml` file is front matter from end to end.
+    """The card in a file, or in a folder's README.md. A `.yaml` file is front matter from end to end.
 
     Raises:
         DataError: no such file, or as in `parse_card`.
     """
+    path = path / "README.md" if path.is_dir() else path
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -174,6 +175,14 @@ def anchors(card: Card, node: yaml.Node) -> list[int]:
         if start <= at < end and getattr(event, "anchor", None) is not None:
             found.append(card.line(at))
     return found
+
+
+def merges(node: yaml.Node) -> yaml.Node | None:
+    """The first key `<<` within a node, which adds another mapping's keys; None where there is none."""
+    for each in _nodes(node, set()):
+        if isinstance(each, yaml.ScalarNode) and each.tag == "tag:yaml.org,2002:merge":
+            return each
+    return None
 
 
 def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:

@@ -37,6 +37,14 @@ def scale(metric: str) -> float:
     return 100 / _family(metric).high
 
 
+def known_scale(metric: str) -> float | None:
+    """As `scale`; None for a metric that nobody computes."""
+    try:
+        return scale(metric)
+    except UnknownNameError:
+        return None
+
+
 @cache
 def _family(metric: str) -> Family:
     """What is known of a metric, under whichever spelling."""

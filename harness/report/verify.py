@@ -61,7 +61,7 @@ def verify(
     found = []
     for (name, split, subset), own in places.items():
         task = by_name.get(name)
-        entries = [(split, subset)] if split else list(task.entries) if task else []
+        entries = _entries(name, split, subset, task, side)
         results = [r for e in entries if (r := side.results.get((name, *e))) is not None]
         close = (task.tolerance if task else None) or CLOSE
         if not results or len(results) < len(entries):
@@ -70,6 +70,8 @@ def verify(
             found.append(Verified(own[0], None, "absent", close, (hint,) if hint else ()))
             continue
         wanted = task.shown if task else results[0].main_metric
+        ours = results[0].data_revision  # a card may have scores on several revisions of the data
+        own = [f for f in own if f.revision == ours] or own
         for figure in _of_metric(own, wanted, results[0].protocol):
             value = value_of(figure, results)
             if value is not None:
@@ -142,6 +144,14 @@ def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any
             for one in found
         ],
     }
+
+
+def _entries(name: str, split: str, subset: str, task: Task | None, side: Side) -> list[tuple[str, str]]:
+    """The splits and subsets that a figure is of; one that names no split is of all that have its subset."""
+    if split:
+        return [(split, subset)]
+    there = task.entries if task else [(r.split, r.subset) for r in side.results.values() if r.task == name]
+    return [entry for entry in there if subset in ("", entry[1])]
 
 
 def _due(figure: Figure, tasks: Mapping[str, Task]) -> bool:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx2
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from harness.definition import TaskDefinition
-from harness.errors import DataError
 from harness.models.catalog import load_catalog
+from harness.report.card import model_index
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
@@ -79,19 +84,32 @@ def test_a_card_gives_every_figure_by_todays_names(card: Path) -> None:
     assert [f.value for f in card_figures(card, "mteb")] == pytest.approx([48.5, 50.59, 31.544])
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("# no front", "no model-index"),
-        ("---\na: [\n---\n", "no YAML"),
-        ("---\nmodel-index: 3\n---\n", "no model-index"),
-    ],
-)
-def test_a_card_without_figures_is_refused_by_name(card: Path, text: str, why: str) -> None:
-    card.write_text(text)
-    with pytest.raises(DataError, match=why) as refused:
-        card_figures(card, "mteb")
-    assert str(card) in str(refused.value)
+def test_a_card_of_both_profiles_has_two_scales(card: Path) -> None:
+    ours = [result(A, "STSB", 0.5, kind="sts", main="cosine_spearman"), result(A, "Own", 0.875, split="val")]
+    found = model_index(ours[:1]) + model_index(ours[1:], "generic").partition("results:\n")[2]
+    card.write_text(f"---\n{found}---\n", encoding="utf-8")
+    figures = card_figures(card, "mteb")
+    assert [(f.task, f.split, f.value, f.digits) for f in figures] == [
+        ("STSB", "test", 50.0, 1),
+        ("Own", "val", 87.5, 1),
+    ]
+    assert [one.verdict for one in verify(side(*ours), figures, None, model=A)] == ["equal", "equal"]
+
+
+def test_a_figure_without_a_split_is_of_every_split_that_is_stored() -> None:
+    told = figure(45.0, split="")
+    (found,) = verify(side(sts(0.45)), [told], None, model=A)
+    assert (found.verdict, found.place) == ("equal", "AFQMC")
+    (found,) = verify(side(sts(0.4), sts(0.5, split="test")), [told], None, model=A)
+    assert found.ours == pytest.approx(45)
+    (found,) = verify(side(sts(0.45, subset="zh")), [told], None, model=A)
+    assert found.verdict == "absent"
+
+
+def test_of_two_revisions_on_a_card_ours_is_compared() -> None:
+    told = [figure(50.59, revision="r1"), figure(40.0, revision="r2")]
+    (found,) = verify(side(sts(0.4, data_revision="r2")), told, None, model=A)
+    assert (found.figure.revision, found.verdict) == ("r2", "equal")
 
 
 @pytest.mark.parametrize(
@@ -205,6 +223,69 @@ def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) 
     assert tree.code == 0, tree.err
 
 
+def test_the_protocol_is_the_one_that_is_stored(
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+) -> None:
+    ours = result(
+        A, "my-val", 0.0, kind="reranking", protocol="sbert", split="val", main="ndcg_at_10",
+        metrics={"map": 0.9, "ndcg_at_10": 0.95}, exact={"map": 0.9, "ndcg_at_10": 0.95},
+    )  # fmt: skip
+    store = Store(tmp_path / "own")
+    store.put(ours)
+    (tmp_path / "README.md").write_text(f"---\n{model_index([ours], 'generic')}---\n", encoding="utf-8")
+    there = ("--results", str(store.root), "--card", str(tmp_path))
+    told = inside("verify", A, *there, "--json")
+    assert told.code == 0, told.err
+    (score,) = json.loads(told.out)["scores"]
+    assert (score["task"], score["split"], score["ours"], score["answer"]) == ("my-val", None, 95.0, "equal")
+    other = inside("verify", A, *there, "--protocol", "mteb")
+    assert other.code == 2
+    assert "org/a has results by sbert, but none under protocol mteb" in other.err
+    assert "did you mean" not in other.err
+
+
+def test_the_card_on_the_hub(
+    card: Path,
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, str]] = []
+    failures: list[Exception] = []
+
+    def download(repository: str, name: str) -> str:
+        inspect.signature(huggingface_hub.HfApi.hf_hub_download).bind(None, repository, name)
+        asked.append((repository, name))
+        if failures:
+            raise failures.pop()
+        return str(card)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("harness.network.why_offline", lambda offline: "")
+    store = Store(tmp_path / "own")
+    store.put(sts(0.5059))
+    there = (A, "--against", "card", "--results", str(store.root))
+    told = inside("verify", *there)
+    assert (told.code, asked) == (0, [(A, "README.md")]), told.err
+    assert "org/a@r1 against the card of org/a: 1 equal" in told.err
+    response: Any = SimpleNamespace(headers={}, request=None, status_code=404)
+    for failure, words in (
+        (RemoteEntryNotFoundError("404", response=response), "org/a on the hub has no README.md"),
+        (RepositoryNotFoundError("401", response=response), "no model org/a"),
+        (LocalEntryNotFoundError("cannot reach"), "the hub gives no card of org/a"),
+        (httpx2.ConnectTimeout("slow"), "the hub gives no card of org/a"),
+    ):
+        failures.append(failure)
+        told = inside("verify", *there)
+        assert told.code == 2
+        assert words in told.err
+        assert "--card README.md" in told.err
+    asked.clear()
+    told = inside("verify", "org/b", "--against", "card", "--results", str(store.root))
+    assert (told.code, asked) == (2, [])  # nothing is fetched for a model without results
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -215,7 +296,9 @@ def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) 
         ((A, "--against", "published"), "--published DIR"),
         ((A, "--against", "published", "--card", "CARD"), "does not go with"),
         ((A, "--published", "nowhere"), "no such folder"),
+        ((A, "--card", "nowhere.md"), "nowhere.md: cannot be read (No such file"),
         ((A, "--model-only", "--card", "CARD"), "leave out"),
+        ((A, "--model-only", "--protocol", "mteb"), "leave out"),
         ((A, "--dtype", "float16"), "go with --model-only"),
     ],
 )
