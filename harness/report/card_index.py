@@ -19,7 +19,7 @@ class OldMetric:
     Attributes:
         type: as written.
         value: the node of its value; None where it has none on one line, so that nothing can take its place.
-        verified: whether the Hub vouches for the value.
+        verified: whether the Hub vouches for the value, or the card says so.
     """
 
     type: str
@@ -166,7 +166,7 @@ def _metrics(card: Card, block: yaml.Node) -> Iterator[OldMetric]:
             _text(metric, "type"),
             metric,
             value if editable and isinstance(value, yaml.ScalarNode) else None,
-            child(metric, "verifyToken") is not None,
+            child(metric, "verifyToken") is not None or _text(metric, "verified").lower() == "true",
         )
 
 

@@ -21,6 +21,7 @@ from harness.report import names
 from harness.report.card_edits import Change, Edit
 from harness.report.card_files import File
 from harness.report.card_index import number_of
+from harness.report.card_match import hundredfold
 from harness.report.card_plan import OnConflict
 from harness.report.card_render import scalar
 from harness.report.front_matter import child, compose
@@ -204,10 +205,15 @@ def _file(name: str, raw: bytes | None, entry: dict[str, Any], rule: OnConflict,
     number = number_of(node.value)
     if number is not None and _equal(number, entry["value"], digits):
         return File(name, raw, raw, (Change("unchanged", label, line),))
-    if child(old, "verifyToken") is not None:
-        raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
+    if hundredfold(number, entry["value"]):
+        raise DataError(
+            f"{name}, line {line}: {label} is {node.value} there and {new} here, about a hundredfold\n"
+            "correct the map's `scale` (1 or 100, as the benchmark counts), or the file"
+        )
     if rule == "keep":
         return File(name, raw, raw, (Change("kept", label, line, node.value, new),))
+    if child(old, "verifyToken") is not None:
+        raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
     edit = Edit(node.start_mark.index, node.end_mark.index, new)
     change = Change("updated" if rule == "update" else "conflicting", label, line, node.value, new)
     return File(name, raw, apply(text, [edit]).encode("utf-8"), (change,))

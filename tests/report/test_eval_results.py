@@ -83,6 +83,8 @@ def test_a_new_file_an_equal_one_and_a_different_one() -> None:
         assert (change.what, change.line, change.old) == (what, 4, "70.5")
         assert file.after.decode() == theirs.replace("70.5", value)
     assert not files(theirs.replace("70.5", "75.12"), digits=2).stale
+    verified = theirs + "  verifyToken: x\n"
+    assert files(verified, "keep").after.decode() == verified
 
 
 def test_entries_of_others_stay() -> None:
@@ -99,8 +101,12 @@ def test_entries_of_others_stay() -> None:
         ("a: 1\n", "line 1: not a list"),
         ("- a: [\n", "line 2: not YAML"),
         (
-            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 1\n  verifyToken: x\n",
-            "line 2: the Hub has verified 1",
+            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 70\n  verifyToken: x\n",
+            "line 2: the Hub has verified 70",
+        ),
+        (
+            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 0.75\n",
+            "line 2: o/find 7654e21 is 0.75 there and 75.12345678 here, about a hundredfold",
         ),
         ("- dataset: {id: o/find, task_id: '7654e21'}\n", "line 1: no `value`"),
     ],

@@ -16,6 +16,7 @@ import yaml
 from harness.errors import DataError
 from harness.report.card import Group, groups_of
 from harness.report.card_files import File, write_file
+from harness.report.card_index import index_of
 from harness.report.card_match import holds
 from harness.report.card_plan import DEFAULT, Rules, plan
 from harness.report.front_matter import parse_card
@@ -334,6 +335,18 @@ def test_conflicts_fail_update_or_keep() -> None:
         (change,) = made.changes
         assert (change.what, change.line, change.old, change.new) == (what, 16, "50.0", "40.0")
         assert f"value: {value}\n" in spliced(card, made, groups(one(0.4)), rules).decode()
+
+
+def test_what_the_hub_has_verified_stays() -> None:
+    for mark in ("verified: true", "verifyToken: abc"):
+        text = CARD.replace("50.0", f"49.0\n      {mark}")
+        assert write(text, groups(one()), Rules(on_conflict="keep")) == text
+        with pytest.raises(DataError, match="the Hub has verified"):
+            write(text, groups(one()), UPDATE)
+        here = text.replace("49.0", "50.0")
+        assert not holds(groups(one())[0], index_of(parse_card(here.encode(), "README.md")).groups[0])
+    text = CARD.replace("50.0", "49.0\n      verified: false")
+    assert write(text, groups(one()), UPDATE) == text.replace("49.0", "50.0")
 
 
 def test_a_value_that_is_no_number_is_replaced_whole() -> None:
