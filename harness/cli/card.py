@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -213,6 +212,8 @@ def _edit(
     root = Path() if form in (Format.model_index, Format.table) else card.parent
     if form in (Format.model_index, Format.table) and not card.is_file():
         raise DataError(f"{card}: no such file")
+    if form is Format.eval_results and not root.is_dir():
+        raise DataError(f"{root}: no such folder; .eval_results stands beside the README")
     if form is Format.mteb_json and not readme.is_dir():
         raise DataError(f"{readme}: no such folder; mteb-json writes a file a task into one")
     files = made.files(lambda path: read_file(root / path), str(card))
@@ -268,10 +269,7 @@ def _refuse_contradictions(given: set[str], readme: Path | None, form: Format) -
     """Options that exclude each other or have no meaning here (ConfigError)."""
     from harness.errors import ConfigError
 
-    def all_of(*names: str) -> bool:
-        return given >= set(names)
-
-    pairs: Sequence[tuple[str, str]] = [
+    pairs = [
         ("--write", "--check"),
         ("--write", "--push"),
         ("--check", "--push"),
@@ -280,7 +278,7 @@ def _refuse_contradictions(given: set[str], readme: Path | None, form: Format) -
         ("--json", "--push"),
     ]
     for one, other in pairs:
-        if all_of(one, other):
+        if given >= {one, other}:
             raise ConfigError(f"{one} and {other} exclude each other")
     if readme is not None and "--push" in given:
         raise ConfigError("--push edits the card on the Hub: leave README out")

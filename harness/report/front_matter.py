@@ -130,7 +130,8 @@ def compose(text: str, label: str, first_line: int = 1) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
+        # not the mark's own line: YAML 1.1 begins one at U+0085 and U+2028, as no editor does
+        line = first_line + (text.count("\n", 0, mark.index) if mark else 0)
         why = " ".join(part for part in (error.context, error.problem) if part)
         raise DataError(f"{label}, line {line}: not YAML ({why})") from error
     except yaml.YAMLError as error:
@@ -192,6 +193,8 @@ def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:
         return bom, len(text), True
     opening = _OPENING.match(text)
     if opening is None:
+        if re.match(r"---[ \t]*\r", text[bom:]):
+            raise DataError(f"{label}, line 1: lines that end in CR alone: save the file with LF or CR LF")
         return bom, bom, False
     closing = _CLOSING.search(text, opening.end())
     if closing is None:

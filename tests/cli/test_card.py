@@ -109,6 +109,7 @@ def test_a_diff_and_a_summary(card: Call, path: Path) -> None:
     assert "-      value: 30.0\n+      value: 25.0\n" in said.out
     assert "conflicting: README.md:16 STSB (test/default) cosine_pearson 30.0 -> 25.0\n" in said.out
     assert said.code == 0
+    assert card(A, path.resolve()).out.startswith(f"--- a{path.resolve()}\n+++ b{path.resolve()}\n")
 
 
 def test_check_and_write(card: Call, path: Path) -> None:
@@ -226,6 +227,9 @@ def test_eval_results(card: Call, path: Path, tmp_path: Path) -> None:
     assert card(A, path, *options, "--write").code == 0
     assert card(A, path, *options, "--check").code == 0
     assert (tmp_path / ".eval_results" / "o__stsb.x.yaml").is_file()
+    absent = tmp_path / "absent" / "README.md"
+    said = card(A, absent, *options, "--write")
+    assert (said.code, "absent: no such folder" in said.err, absent.parent.exists()) == (2, True, False)
     said = card(A, path, "--format", "eval-results")
     assert (said.code, "needs --benchmark-map" in said.err) == (2, True)
 

@@ -292,6 +292,8 @@ REFUSED = {
     "not a list": ("---\nmodel-index: 5\n---\n", "line 2: model-index is not a list"),
     "not YAML": ("---\na: 1\nb: [1\nc: 2\n---\n", "line 4: not YAML"),
     "a tab": ("---\na:\n\tb: 1\n---\n", "line 3: not YAML"),
+    "lines of YAML 1.1": ("---\na: x\u2028 y\x85 z\nb: [\n---\n", "line 4: not YAML"),
+    "CR alone": (CARD.replace("\n", "\r"), "line 1: lines that end in CR alone"),
     "a control character": ("---\na: 1\nb: \x07\n---\n", "line 3: not YAML"),
     "not a mapping": ("---\n- a\n---\n", "line 2: .*not a mapping"),
     "no end": ("---\na: 1\n", "line 1: .*no closing ---"),
