@@ -65,11 +65,12 @@ def compare_scores(
         raise StoreError("\n".join([*lines, f"make them with: {made}"]))
     for problem in store.problems:
         common.say(problem)
+    averages = report.means(found, tasks)
     if json:
-        common.answer_json(report.to_json(found, side.label, source))
+        common.answer_json(report.to_json(found, side.label, source, averages))
         return code
     common.answer(common.table(report.HEADER, report.rows(found)))
-    for line in report.notes(found):
+    for line in (*report.notes(found), *report.mean_lines(averages)):
         common.say(line)
     common.say(report.headline(found, side.label, source))
     return code

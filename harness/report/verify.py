@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from harness.models.catalog import Row
@@ -11,6 +13,7 @@ from harness.report import names
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, value_of
 from harness.report.sides import Side
+from harness.report.values import lower_is_better
 from harness.task import Task
 from harness.types import Result
 
@@ -42,6 +45,20 @@ class Verified:
         """The task, with its split and subset where the figure is of one."""
         figure = self.figure
         return f"{figure.task} ({figure.split}/{figure.subset})" if figure.split else figure.task
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A suite's mean of the published scores and of ours; points.
+
+    Attributes:
+        over: what it is the mean of, `tasks` or `types` (of each type's mean); `count` says how many.
+    """
+
+    over: Literal["tasks", "types"]
+    count: int
+    published: float
+    ours: float
 
 
 def verify(
@@ -77,6 +94,34 @@ def verify(
             if value is not None:
                 found.append(_judged(figure, value, close, results, side, model, row))
     return found
+
+
+def means(found: Sequence[Verified], tasks: Sequence[Task] | None) -> list[Mean]:
+    """The means over tasks and over types; none unless every task of a suite was compared on all of it."""
+    types: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for task in tasks or ():
+        own = [one for one in found if one.figure.task == task.name]
+        pairs = [(one.figure.value, one.ours) for one in own if one.ours is not None]
+        whole = len(own) == len(pairs) == (len(task.entries) if all(one.figure.split for one in own) else 1)
+        shown = {task.shown, names.today(task.shown, task.protocol)}
+        if not whole or not {one.figure.metric for one in own} <= shown:
+            return []
+        published, ours = zip(*pairs, strict=True)
+        types[task.column].append((fmean(published), fmean(ours)))
+    lower = {lower_is_better(task.shown) for task in tasks or ()}
+    every = [pair for own in types.values() for pair in own]
+    if len(every) < 2 or len(lower) > 1:  # a mean of accuracies and error rates says nothing
+        return []
+    of_types = [(fmean(p for p, _ in own), fmean(o for _, o in own)) for own in types.values()]
+    levels: list[tuple[Literal["tasks", "types"], list[tuple[float, float]]]] = [
+        ("tasks", every),
+        ("types", of_types),
+    ]
+    return [
+        Mean(over, len(pairs), fmean(p for p, _ in pairs), fmean(o for _, o in pairs))
+        for over, pairs in levels
+        if len(pairs) > 1
+    ]
 
 
 def exit_code(found: Sequence[Verified]) -> int:
@@ -118,7 +163,18 @@ def headline(found: Sequence[Verified], model: str, source: str) -> str:
     return f"{model} against {source}: {', '.join(counts) or 'nothing to compare'}"
 
 
-def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any]:
+def mean_lines(found: Sequence[Mean]) -> list[str]:
+    """A line a mean."""
+    return [
+        f"mean over {one.count} {one.over}: published {one.published:.2f}, ours {one.ours:.2f} "
+        f"({one.ours - one.published:+.4f})"
+        for one in found
+    ]
+
+
+def to_json(
+    found: Sequence[Verified], model: str, source: str, averages: Sequence[Mean] = ()
+) -> dict[str, Any]:
     """Everything, JSON-ready."""
     counts: Mapping[str, int] = {v: _count(found, v) for v in ("equal", "close", "different", "absent")}
     return {
@@ -126,6 +182,16 @@ def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any
         "source": source,
         "exit_code": exit_code(found),
         "counts": dict(counts),
+        "means": [
+            {
+                "over": one.over,
+                "count": one.count,
+                "published": one.published,
+                "ours": one.ours,
+                "difference": one.ours - one.published,
+            }
+            for one in averages
+        ],
         "scores": [
             {
                 "task": one.figure.task,

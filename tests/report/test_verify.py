@@ -21,11 +21,12 @@ from harness.report.card import model_index
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
-from harness.report.verify import exit_code, verify
+from harness.report.verify import exit_code, mean_lines, means, to_json, verify
 from harness.store import Store
 from harness.suite import load_definition, load_suite
 from harness.types import Result
 from tests.cli.test_cli import Answer, inside  # noqa: F401 - a fixture
+from tests.report.cards import jina_results, reference
 from tests.report.make import result
 
 CARD = """---
@@ -315,6 +316,26 @@ def test_what_cannot_be_answered_says_what_to_do(
     answer = inside("verify", *named, "--results", str(store.root))
     assert answer.code == 2
     assert words in answer.err
+
+
+def test_the_means_of_a_suite_are_compared_where_every_task_was(shared: Path, tmp_path: Path) -> None:
+    """63.79 and 64.95 are the means of the seed card, by hand."""
+    front = reference(shared, "jina-embeddings-v2-base-zh")
+    (tmp_path / "card.yaml").write_text(front, encoding="utf-8")
+    tasks = load_suite("cmteb").tasks
+    ours = side(*(replace(r, model=A) for r in jina_results(front)))
+    figures = card_figures(tmp_path / "card.yaml", "mteb")
+    found = verify(ours, figures, tasks, model=A)
+    over_tasks, over_types = means(found, tasks)
+    assert (over_tasks.over, over_tasks.count, over_types.over, over_types.count) == ("tasks", 35, "types", 6)
+    assert (over_tasks.published, over_types.published) == pytest.approx((63.79, 64.95), abs=0.005)
+    assert (over_tasks.ours, over_types.ours) == pytest.approx((63.79, 64.95), abs=0.005)
+    assert mean_lines([over_tasks]) == ["mean over 35 tasks: published 63.79, ours 63.79 (+0.0000)"]
+    assert to_json(found, A, "card", [over_tasks])["means"][0]["count"] == 35
+    assert means(found[:-1], tasks) == []  # a task was not published
+    fewer = side(*list(ours.results.values())[:-1])
+    assert means(verify(fewer, figures, tasks, model=A), tasks) == []  # or is not ours
+    assert means(found, None) == []
 
 
 def test_the_suites_of_the_project_state_figures_that_are_read() -> None:
