@@ -13,7 +13,7 @@ from harness.report import names
 from harness.report.card import EVALUATOR, TYPES
 from harness.report.card_index import Index, OldGroup, OldMetric, read_index
 from harness.report.front_matter import Card, read_card
-from harness.report.values import known_scale
+from harness.report.values import known_scale, too_large
 from harness.types import Result
 
 # kind to its main metric; the first that a card has counts
@@ -22,7 +22,7 @@ MAINS = {
     "pair_classification": ("max_ap", "cosine_ap"),
     "retrieval": ("ndcg_at_10",),
     "reranking": ("map_at_1000", "map", "ndcg_at_10"),
-    "instruction_reranking": ("p-mrr",),
+    "instruction_reranking": ("p-MRR",),
     "classification": ("accuracy",),
     "multilabel": ("accuracy",),
     "clustering": ("v_measure",),
@@ -74,8 +74,8 @@ def card_scores(
 ) -> tuple[str, list[CardScore]]:
     """The model's name on a card, and its scores in their order; a score given twice alike counts once.
 
-    Groups of mteb's task types are percentages, unless none of the card's is above 1; the others are from 0
-    to 1, unless one of them is above 1. Flow style, anchors and aliases are read like any other YAML.
+    Groups of mteb's task types are percentages where any of their scores is above 1, and the other groups
+    where any of theirs is; else from 0 to 1. Flow style, anchors and aliases are read like any other YAML.
 
     Args:
         path, protocol, paths: as `card_results`.
@@ -167,14 +167,17 @@ def _protocol(group: OldGroup, era: str) -> str:
 
 
 def _factor(index: Index, of_mteb: bool) -> int:
-    """100 where groups of this sort hold percentages, else 1; most cards mix no scales within a sort."""
-    numbers = [
-        metric.number
+    """100 where a value of groups of this sort is beyond what its metric can be, else 1.
+
+    Not just above 1: a nAUC may be -1.4, and an error rate is per cent on every card.
+    """
+    values = [
+        (names.today(metric.type), number)
         for group in index.groups
         for metric in group.metrics
-        if _of_mteb(group) is of_mteb and known_scale(names.today(metric.type)) == 100
+        if _of_mteb(group) is of_mteb and (number := _number(metric)) is not None
     ]
-    return 100 if any(number is not None and abs(number) > 1 for number in numbers) else 1
+    return 100 if any(known_scale(name) == 100 and too_large(name, value) for name, value in values) else 1
 
 
 def _scores(

@@ -49,6 +49,9 @@ V1_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Under protocol mteb; what a reranking list was measured by then is measured at a depth now.
 _RERANKING = {"map": "map_at_1000", "mrr": "mrr_at_10"}
 
+# Metrics of today with capitals; all others are in small letters, however a card writes them.
+_CAPITALS = {"p-mrr": "p-MRR", "r_cap": "R_cap"}
+
 # Data sets that cards call otherwise than the task; then the rule of `_HOMES`.
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -99,6 +102,7 @@ def today(metric: str, protocol: str = "mteb") -> str:
         protocol: how the result that should hold it was scored.
     """
     name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_")
+    name = re.sub(r"^(p-mrr$|r_cap(?=_at_))", lambda found: _CAPITALS[found[0]], name)
     if protocol in WITH_OLD_NAMES:
         name = re.sub(r"^cos_sim_", "cosine_", name)
     return _RERANKING.get(name, name) if protocol == "mteb" else name

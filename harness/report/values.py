@@ -45,6 +45,12 @@ def known_scale(metric: str) -> float | None:
         return None
 
 
+def too_large(metric: str, value: float) -> bool:
+    """Whether a value lies outside of what a metric can have, so that it must be on another scale."""
+    own = _family(metric)
+    return not own.low <= value <= own.high
+
+
 @cache
 def _family(metric: str) -> Family:
     """What is known of a metric, under whichever spelling."""

@@ -116,6 +116,8 @@ def test_the_scale_is_that_of_the_card(
     found = {r.task: r for r in card_results(card(tmp_path, mteb + own))}
     assert tuple(found[task].main_score for task in ("STSB", "BQ")) == pytest.approx(shares)
     assert found["Own"].main_score == 0.75  # other groups have a scale of their own
+    low = own.replace("cosine_spearman", "nauc_recall_at_10_max").replace("0.75", "-1.4")
+    assert card_results(card(tmp_path, START + low))[0].main_score == -1.4  # a share, for all that
     percent = card(
         tmp_path, START + own.replace("cosine_spearman", "anchor_error_rate").replace("0.75", "7.5")
     )

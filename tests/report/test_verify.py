@@ -18,6 +18,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundE
 from harness.definition import TaskDefinition
 from harness.models.catalog import load_catalog
 from harness.report.card import model_index
+from harness.report.card_read import card_scores
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
@@ -95,6 +96,19 @@ def test_a_card_of_both_profiles_has_two_scales(card: Path) -> None:
         ("Own", "val", 87.5, 1),
     ]
     assert [one.verdict for one in verify(side(*ours), figures, None, model=A)] == ["equal", "equal"]
+
+
+def test_every_kind_of_task_comes_back_from_a_card(tmp_path: Path) -> None:
+    """The reference results of the smoke suite have every metric that there is, p-MRR and nAUC too."""
+    store = Store(Path(__file__).parents[2] / "results" / "reference", repair=False)
+    ours = list(store.results(models=["sentence-transformers/all-MiniLM-L6-v2"]))
+    (tmp_path / "card.yaml").write_text(model_index(ours, "generic"), encoding="utf-8")
+    scores = {(s.task, s.split, s.subset, s.metric): s.value for s in card_scores(tmp_path / "card.yaml")[1]}
+    due = {(r.task, r.split, r.subset, m): r.exact.get(m, v) for r in ours for m, v in r.metrics.items()}
+    assert len(ours) > 20
+    assert scores == due
+    found = verify(side(*ours), card_figures(tmp_path / "card.yaml", "mteb"), None, model=A)
+    assert [one.verdict for one in found] == ["equal"] * len(ours)
 
 
 def test_a_figure_without_a_split_is_of_every_split_that_is_stored() -> None:
