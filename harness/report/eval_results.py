@@ -30,6 +30,7 @@ from harness.types import Result
 from harness.yamlfile import load_yaml
 
 FOLDER = ".eval_results"
+_ISO = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$"
 
 
 class Source(Strict):
@@ -49,6 +50,8 @@ class Benchmark(Strict):
         metric: of the stored result; default its main one.
         dataset, task_id: the benchmark's repository and the task within it.
         scale: 1 where the benchmark counts from 0 to 1, 100 where in per cent.
+        date: when the evaluation was run, ISO 8601. Stored results hold no time, so that the same run gives
+            the same bytes; without a date the Hub takes the commit's.
         framework: `evaluation_framework` of the benchmark's eval.yaml; `mteb` takes results by protocol
             mteb only.
     """
@@ -61,6 +64,7 @@ class Benchmark(Strict):
     task_id: str
     scale: Literal[1, 100]
     revision: str | None = None
+    date: str | None = Field(default=None, pattern=_ISO)
     framework: str | None = None
     source: Source | None = None
     notes: str | None = None
@@ -169,6 +173,7 @@ def _entry(result: Result, benchmark: Benchmark, digits: int | None) -> dict[str
     return {
         "dataset": dataset | ({"revision": benchmark.revision} if benchmark.revision else {}),
         "value": scaled if digits is None else round(scaled, digits),
+        **({"date": benchmark.date} if benchmark.date else {}),
         **({"source": benchmark.source.model_dump(exclude_none=True)} if benchmark.source else {}),
         **({"notes": ", ".join(about)} if about else {}),
     }
@@ -214,9 +219,18 @@ def _file(name: str, raw: bytes | None, entry: dict[str, Any], rule: OnConflict,
         return File(name, raw, raw, (Change("kept", label, line, node.value, new),))
     if child(old, "verifyToken") is not None:
         raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
-    edit = Edit(node.start_mark.index, node.end_mark.index, new)
+    edits = [Edit(node.start_mark.index, node.end_mark.index, new)]
+    day = child(old, "date")
+    if isinstance(day, yaml.ScalarNode) and "date" in entry:
+        edits.append(Edit(day.start_mark.index, day.end_mark.index, scalar(entry["date"])))
+    elif day is not None:
+        raise DataError(
+            f"{name}, line {day.start_mark.line + 1}: the date there is the old value's; give the map a "
+            "`date`, or delete the line"
+        )
     change = Change("updated" if rule == "update" else "conflicting", label, line, node.value, new)
-    return File(name, raw, apply(text, [edit]).encode("utf-8"), (change,))
+    edits.sort(key=lambda edit: edit.start)
+    return File(name, raw, apply(text, edits).encode("utf-8"), (change,))
 
 
 def _equal(old: float, new: float, digits: int | None) -> bool:

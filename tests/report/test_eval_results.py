@@ -72,7 +72,7 @@ def test_a_new_file_an_equal_one_and_a_different_one() -> None:
     assert (made.path, made.before, made.changes[0].what) == (NAME, None, "added")
     assert files(text).changes[0].what == "unchanged"
     assert not files(text).stale
-    theirs = text.replace("75.12345678", "70.5  # theirs") + "  date: '2025-01-01'\n"
+    theirs = text.replace("75.12345678", "70.5  # theirs")
     for rule, what, value in (
         ("fail", "conflicting", "75.12345678"),
         ("update", "updated", "75.12345678"),
@@ -85,6 +85,20 @@ def test_a_new_file_an_equal_one_and_a_different_one() -> None:
     assert not files(theirs.replace("70.5", "75.12"), digits=2).stale
     verified = theirs + "  verifyToken: x\n"
     assert files(verified, "keep").after.decode() == verified
+
+
+def test_a_date_goes_with_its_value() -> None:
+    (wanted,) = entries([find()], [benchmark(date="2025-01-15T10:30:00Z")]).values()
+    text = entry_text(wanted)
+    assert '  date: "2025-01-15T10:30:00Z"\n' in text
+    assert parse_eval_result_entries(yaml.safe_load(text))[0].date == "2025-01-15T10:30:00Z"
+    old = text.replace("75.12345678", "70.5").replace("2025-01-15T10:30:00Z", "2024-01-01")
+    made = eval_files({NAME: wanted}, lambda name: old.encode(), on_conflict="update")[0]
+    assert made.after.decode() == text
+    with pytest.raises(DataError, match=r"line 5: the date there is the old value's"):
+        files(old, "update")
+    assert files(old, "keep").after.decode() == old
+    assert files(old.replace("70.5", "75.12345678")).changes[0].what == "unchanged"
 
 
 def test_entries_of_others_stay() -> None:
