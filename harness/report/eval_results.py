@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from harness.definition import Strict
 from harness.errors import ConfigError, DataError
@@ -31,6 +32,11 @@ from harness.yamlfile import load_yaml
 
 FOLDER = ".eval_results"
 _ISO = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$"
+
+
+def _day(value: object) -> object:
+    """YAML takes an unquoted date for a date of its own."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 class Source(Strict):
@@ -64,7 +70,7 @@ class Benchmark(Strict):
     task_id: str
     scale: Literal[1, 100]
     revision: str | None = None
-    date: str | None = Field(default=None, pattern=_ISO)
+    date: Annotated[str, BeforeValidator(_day), Field(pattern=_ISO)] | None = None
     framework: str | None = None
     source: Source | None = None
     notes: str | None = None

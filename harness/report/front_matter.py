@@ -25,7 +25,8 @@ _INDEX_KEY = re.compile(r"^model-index:[ \t]*\r?$", re.MULTILINE)
 # what stands inside a model-index and nowhere else
 _AT_MARGIN = re.compile(r"^(results:|- task:)[^\r\n]*", re.MULTILINE)
 
-Plain = tuple[str, Any]  # ("scalar", (tag, text)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
+# ("scalar", (tag, text)), ("alias", ("", number)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
+Plain = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,23 @@ def in_lines(node: yaml.Node) -> bool:
 
 
 def plain(node: yaml.Node | None) -> Plain:
-    """A node as tuples and lists that compare equal where YAML says the same, order of keys included."""
-    if node is None:
-        return "map", []
+    """A node as tuples and lists that compare equal where YAML says the same, order of keys included.
+
+    An alias is a number and not what it stands for: a few lines of aliases can stand for gigabytes.
+    """
+    return ("map", []) if node is None else _plain(node, set(), {})
+
+
+def _plain(node: yaml.Node, seen: set[int], aliases: dict[int, int]) -> Plain:
+    if id(node) in seen:
+        return "alias", ("", aliases.setdefault(id(node), len(aliases)))
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        return "map", [(plain(key), plain(value)) for key, value in node.value]
+        return "map", [
+            (_plain(key, seen, aliases), _plain(value, seen, aliases)) for key, value in node.value
+        ]
     if isinstance(node, yaml.SequenceNode):
-        return "list", [plain(item) for item in node.value]
+        return "list", [_plain(item, seen, aliases) for item in node.value]
     return "scalar", (node.tag, node.value)
 
 

@@ -101,6 +101,28 @@ def test_a_date_goes_with_its_value() -> None:
     assert files(old.replace("70.5", "75.12345678")).changes[0].what == "unchanged"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2025-01-15", "2025-01-15"),
+        ('"2025-01-15"', "2025-01-15"),
+        ("2025-01-15T10:30:00Z", "2025-01-15T10:30:00+00:00"),
+        ("yesterday", None),
+        ("2025", None),
+    ],
+)
+def test_a_date_may_stand_without_quotes(tmp_path: Path, written: str, read: str | None) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text(
+        f"benchmarks:\n- {{task: Find, dataset: o/find, task_id: x, scale: 1, date: {written}}}\n", "utf-8"
+    )
+    if read is None:
+        with pytest.raises(ConfigError, match=r"line 2: .*date"):
+            load_map(path)
+    else:
+        assert load_map(path)[0].date == read
+
+
 def test_entries_of_others_stay() -> None:
     other = "# kept\r\n- dataset: {id: o/find, task_id: x}\r\n  value: 1\r\n  verifyToken: abc"
     file = files(other)

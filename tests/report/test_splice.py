@@ -262,6 +262,13 @@ def test_a_card_without_results_gets_them(text: str, new: str) -> None:
     assert came.replace("  # none", "").replace("results: \n", "results:\n") == new.format(block)
 
 
+def test_aliases_elsewhere_are_kept_and_not_written_out() -> None:
+    levels = ["a0: &a0 x", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30))]
+    text = CARD.replace("license: mit  # as is\n", "\n".join([*levels, "*a0 : y", ""]))
+    new = write(text, groups(one(0.4)), UPDATE)  # a third of the stars in the sky if they were
+    assert new == text.replace("50.0", "40.0")
+
+
 def test_a_file_of_yaml_only(seed: str, seed_results: list[Result]) -> None:
     seed = seed.rstrip("\n")
     card = parse_card(seed.encode(), "seed.yaml", whole=True)
