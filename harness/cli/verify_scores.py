@@ -40,6 +40,7 @@ def compare_scores(
     from harness.errors import StoreError
     from harness.models.catalog import load_catalog
     from harness.report import verify as report
+    from harness.report.averages import mean_lines, means, verify_means
     from harness.report.card_source import held_protocol
     from harness.store import Store
     from harness.suite import load_suite
@@ -57,6 +58,8 @@ def compare_scores(
     figures, source = _figures(model, against, chosen, card, published, rows, row, protocol, offline)
     tasks = chosen.tasks if chosen else None
     found = report.verify(side, figures, tasks, model=shlex.quote(model), row=row)
+    if chosen and against == "expect":
+        found += verify_means(side, _stated(model, chosen, row)[1], chosen.tasks)
     code = report.exit_code(found)
     if code == 2:
         lines = [f"nothing that {source} publishes is among the results of {side.label}"]
@@ -65,12 +68,12 @@ def compare_scores(
         raise StoreError("\n".join([*lines, f"make them with: {made}"]))
     for problem in store.problems:
         common.say(problem)
-    averages = report.means(found, tasks)
+    averages = means(found, tasks)
     if json:
         common.answer_json(report.to_json(found, side.label, source, averages))
         return code
     common.answer(common.table(report.HEADER, report.rows(found)))
-    for line in (*report.notes(found), *report.mean_lines(averages)):
+    for line in (*report.notes(found), *mean_lines(averages)):
         common.say(line)
     common.say(report.headline(found, side.label, source))
     return code
@@ -106,7 +109,7 @@ def _figures(
 ) -> tuple[list[Figure], str]:
     """What was published, and how a line names where."""
     from harness.errors import ConfigError
-    from harness.report.published import card_figures, expected_figures, stored_figures
+    from harness.report.published import card_figures, stored_figures
 
     if against == "card":
         hub = row.hub if row and row.hub else _name(model)
@@ -117,9 +120,8 @@ def _figures(
         side = _public_side(published, model, protocol, rows)
         return stored_figures(side, str(published)), f"{side.label} in {published}"
     assert suite is not None
-    spellings = [_name(model), *([row.name, row.title, row.hub or "", *row.aliases] if row else [])]
-    figures = expected_figures(suite.tasks, spellings, suite.name)
-    if not figures:
+    figures, averages = _stated(model, suite, row)
+    if not figures and not averages:
         stated = sorted({name for task in suite.tasks for name in task.expect})
         held = f"; it states those of {', '.join(stated[:4])}" if stated else ""
         raise ConfigError(
@@ -128,6 +130,18 @@ def _figures(
             "--model-only checks the model itself"
         )
     return figures, f"suite {suite.name}"
+
+
+def _stated(model: str, suite: Suite, row: Row | None) -> tuple[list[Figure], list[Figure]]:
+    """The scores of tasks and the means that a suite states for a model under any of its names."""
+    from harness.report.averages import expected_means
+    from harness.report.published import expected_figures
+
+    spellings = [_name(model), *([row.name, row.title, row.hub or "", *row.aliases] if row else [])]
+    return (
+        expected_figures(suite.tasks, spellings, suite.name),
+        expected_means(suite.aggregate.expect, suite.tasks, spellings, suite.name),
+    )
 
 
 def _public_side(folder: Path, model: str, protocol: str, rows: Catalog) -> Side:

@@ -52,11 +52,11 @@ def card_figures(path: Path, protocol: str) -> list[Figure]:
     for one in card_scores(path, protocol)[1]:
         if one.value is not None:
             times = scale(one.metric) / one.factor
-            digits = _decimals(one.written, times)
+            digits = decimals(one.written, times)
             place = (one.task, one.split, one.subset)
             value = times * one.written
             found.append(Figure(*place, one.metric, one.spelled, value, digits, str(path), one.revision))
-    return _precise(found)
+    return precise(found)
 
 
 def stored_figures(side: Side, source: str) -> list[Figure]:
@@ -66,11 +66,11 @@ def stored_figures(side: Side, source: str) -> list[Figure]:
         for spelled, value in result.metrics.items():
             metric = names.today(spelled, result.protocol)
             if (points := known_scale(metric)) is not None:
-                digits = _decimals(value, points)
+                digits = decimals(value, points)
                 place = (result.task, result.split, result.subset)
                 shown = points * value
                 found.append(Figure(*place, metric, spelled, shown, digits, source, result.data_revision))
-    return _precise(found)
+    return precise(found)
 
 
 def expected_figures(tasks: Iterable[Task], spellings: Iterable[str], source: str) -> list[Figure]:
@@ -84,30 +84,35 @@ def expected_figures(tasks: Iterable[Task], spellings: Iterable[str], source: st
         for model, value in task.expect.items():
             if model.lower() in wanted:
                 points = scale(task.shown) if abs(value) <= 1 else 1.0
-                digits = _decimals(value, points)
+                digits = decimals(value, points)
                 found.append(
                     Figure(task.name, "", "", task.shown, task.shown, points * value, digits, source)
                 )
-    return _precise(found)
+    return precise(found)
 
 
 def value_of(figure: Figure, results: Sequence[Result]) -> float | None:
     """Our score of the same in points, the mean over results; None where one lacks the metric."""
-    found = [r.exact.get(figure.metric, metric_value(r, figure.metric)) for r in results]
+    return score_of(figure.metric, results)
+
+
+def score_of(metric: str, results: Sequence[Result]) -> float | None:
+    """The mean of a metric over results in points; None where one lacks it."""
+    found = [r.exact.get(metric, metric_value(r, metric)) for r in results]
     own = [value for value in found if value is not None]
     if not own or len(own) < len(found):
         return None
-    return scale(figure.metric) * sum(own) / len(own)
+    return scale(metric) * sum(own) / len(own)
 
 
-def _precise(figures: Iterable[Figure]) -> list[Figure]:
+def precise(figures: Iterable[Figure]) -> list[Figure]:
     """With the digits that were meant: a trailing zero is lost, so one short of the most is the most."""
     found = list(figures)
     most = max((figure.digits for figure in found), default=0)
     return [replace(f, digits=most) if f.digits == most - 1 else f for f in found]
 
 
-def _decimals(value: float, factor: float) -> int:
+def decimals(value: float, factor: float) -> int:
     """How many digits of points are said by a number that is multiplied by `factor` to give them."""
     exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) else 0

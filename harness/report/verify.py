@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.models.catalog import Row
 from harness.report import names
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, value_of
 from harness.report.sides import Side
-from harness.report.values import lower_is_better
 from harness.task import Task
 from harness.types import Result
+
+if TYPE_CHECKING:
+    from harness.report.averages import Mean
 
 CLOSE = 0.1  # points
 Verdict = Literal["equal", "close", "different", "absent"]
@@ -45,20 +45,6 @@ class Verified:
         """The task, with its split and subset where the figure is of one."""
         figure = self.figure
         return f"{figure.task} ({figure.split}/{figure.subset})" if figure.split else figure.task
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A suite's mean of the published scores and of ours; points.
-
-    Attributes:
-        over: what it is the mean of, `tasks` or `types` (of each type's mean); `count` says how many.
-    """
-
-    over: Literal["tasks", "types"]
-    count: int
-    published: float
-    ours: float
 
 
 def verify(
@@ -96,32 +82,10 @@ def verify(
     return found
 
 
-def means(found: Sequence[Verified], tasks: Sequence[Task] | None) -> list[Mean]:
-    """The means over tasks and over types; none unless every task of a suite was compared on all of it."""
-    types: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for task in tasks or ():
-        own = [one for one in found if one.figure.task == task.name]
-        pairs = [(one.figure.value, one.ours) for one in own if one.ours is not None]
-        whole = len(own) == len(pairs) == (len(task.entries) if all(one.figure.split for one in own) else 1)
-        shown = {task.shown, names.today(task.shown, task.protocol)}
-        if not whole or not {one.figure.metric for one in own} <= shown:
-            return []
-        published, ours = zip(*pairs, strict=True)
-        types[task.column].append((fmean(published), fmean(ours)))
-    lower = {lower_is_better(task.shown) for task in tasks or ()}
-    every = [pair for own in types.values() for pair in own]
-    if len(every) < 2 or len(lower) > 1:  # a mean of accuracies and error rates says nothing
-        return []
-    of_types = [(fmean(p for p, _ in own), fmean(o for _, o in own)) for own in types.values()]
-    levels: list[tuple[Literal["tasks", "types"], list[tuple[float, float]]]] = [
-        ("tasks", every),
-        ("types", of_types),
-    ]
-    return [
-        Mean(over, len(pairs), fmean(p for p, _ in pairs), fmean(o for _, o in pairs))
-        for over, pairs in levels
-        if len(pairs) > 1
-    ]
+def verdict(figure: Figure, ours: float, close: float) -> Verdict:
+    """How far a score of ours is from a published one."""
+    apart = abs(ours - figure.value)
+    return "equal" if apart <= _same(figure) else "close" if apart <= close else "different"
 
 
 def exit_code(found: Sequence[Verified]) -> int:
@@ -161,15 +125,6 @@ def headline(found: Sequence[Verified], model: str, source: str) -> str:
     """The answer in one line."""
     counts = [f"{n} {v}" for v in ("equal", "close", "different") if (n := _count(found, v))]
     return f"{model} against {source}: {', '.join(counts) or 'nothing to compare'}"
-
-
-def mean_lines(found: Sequence[Mean]) -> list[str]:
-    """A line a mean."""
-    return [
-        f"mean over {one.count} {one.over}: published {one.published:.2f}, ours {one.ours:.2f} "
-        f"({one.ours - one.published:+.4f})"
-        for one in found
-    ]
 
 
 def to_json(
@@ -240,15 +195,17 @@ def _judged(
     model: str,
     row: Row | None,
 ) -> Verified:
-    apart = abs(ours - figure.value)
-    same = 0.5 * 10.0**-figure.digits + _NOISE  # half of the last digit, and float noise
-    if apart <= same:
-        return Verified(figure, ours, "equal", close)
-    if apart <= close:
-        return Verified(figure, ours, "close", close)
+    found = verdict(figure, ours, close)
+    if found != "different":
+        return Verified(figure, ours, found, close)
     others = [r for r in side.results.values() if r.task == figure.task and r not in results]
-    hints = causes(Case(figure, results, ours, max(same, 0.01), others, row, model))
-    return Verified(figure, ours, "different", close, tuple(hints))
+    hints = causes(Case(figure, results, ours, max(_same(figure), 0.01), others, row, model))
+    return Verified(figure, ours, found, close, tuple(hints))
+
+
+def _same(figure: Figure) -> float:
+    """Half of the last digit that was published, and float noise."""
+    return 0.5 * 10.0**-figure.digits + _NOISE
 
 
 def _ordered(found: Sequence[Verified]) -> list[Verified]:

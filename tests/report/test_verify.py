@@ -16,13 +16,15 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from harness.definition import TaskDefinition
+from harness.errors import ConfigError
 from harness.models.catalog import load_catalog
+from harness.report.averages import expected_means, mean_lines, means, verify_means
 from harness.report.card import model_index
 from harness.report.card_read import card_scores
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
-from harness.report.verify import exit_code, mean_lines, means, to_json, verify
+from harness.report.verify import exit_code, to_json, verify
 from harness.store import Store
 from harness.suite import load_definition, load_suite
 from harness.types import Result
@@ -352,8 +354,55 @@ def test_the_means_of_a_suite_are_compared_where_every_task_was(shared: Path, tm
     assert means(found, None) == []
 
 
+def test_published_means_are_compared() -> None:
+    tasks = [
+        load_definition(TaskDefinition.model_validate({"name": name, "source": {"folder": "smoke"}}), "mteb")
+        for name in ("SmokeSTS", "SmokeSTSJa", "SmokeTopics")
+    ]
+    scores = dict(zip((task.name for task in tasks), (0.5, 0.7, 0.9), strict=True))
+    ours = side(*(result(A, t.name, scores[t.name], kind=t.kind, main=t.shown) for t in tasks))
+    sts, other = tasks[0].column, tasks[2].column
+    assert sts != other
+
+    def judged(stated: dict[str, float], mine: Side = ours) -> list[tuple[str, str, str]]:
+        figures = expected_means({"ORG/a": stated, "org/b": {"nothing": 1}}, tasks, [A], "toy")
+        return [(v.place, v.verdict, *v.hints) for v in verify_means(mine, figures, tasks)]
+
+    assert judged({"tasks": 0.70, "types": 0.75, sts: 60.05, other: 80.0}) == [
+        ("mean over tasks", "equal"),
+        ("mean over types", "equal"),
+        (f"mean of {sts}", "close"),
+        (f"mean of {other}", "different", "average: see its tasks, one by one"),
+    ]
+    assert judged({"tasks": 75.0})[0][1:] == (
+        "different",
+        "average: our mean over types is the published one",
+    )
+    partly = side(*list(ours.results.values())[1:])
+    assert judged({"tasks": 70.0, other: 90.0}, partly) == [
+        ("mean over tasks", "absent", "not every task of it is scored here"),
+        (f"mean of {other}", "equal"),
+    ]
+    with pytest.raises(ConfigError, match=r"toy: aggregate\.expect has a mean of 'Nothing'"):
+        judged({"Nothing": 1})
+
+
 def test_the_suites_of_the_project_state_figures_that_are_read() -> None:
     tasks = load_suite("cmteb").tasks
     figures = expected_figures(tasks, ["jinaai/jina-embeddings-v2-base-zh"], "cmteb")
     assert len(figures) == 35
     assert sum(f.value for f in figures) / 35 == pytest.approx(63.79, abs=0.01)
+    glucose = load_suite("jmteb")
+    stated = expected_means(
+        glucose.aggregate.expect, glucose.tasks, ["pkshatech/GLuCoSE-base-ja-v2"], "jmteb"
+    )
+    assert {f.task: f.value for f in stated} == pytest.approx(
+        {
+            "mean over tasks": 72.23,
+            "mean of Retrieval": 73.36,
+            "mean of STS": 82.96,
+            "mean of Classification": 74.21,
+            "mean of Clustering": 48.65,
+        }
+    )
+    assert {f.digits for f in stated} == {2}
