@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from harness.models.catalog import Catalog, Row
     from harness.report.published import Figure
     from harness.report.sides import Side
-    from harness.store import Store
     from harness.suite import Suite
 
 
@@ -41,7 +40,7 @@ def compare_scores(
     from harness.models.catalog import load_catalog
     from harness.report import verify as report
     from harness.report.averages import mean_lines, means, verify_means
-    from harness.report.card_source import held_protocol
+    from harness.report.card_source import held_protocol, own_side
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -54,12 +53,13 @@ def compare_scores(
     if protocol is None:
         protocol = chosen.tasks[0].protocol if chosen else held_protocol(store, model, rows)
     command = f"harness eval {shlex.quote(model)}" + (f" --suite {shlex.quote(suite)}" if suite else "")
-    side = _stored(store, model, protocol, rows, row, command)
-    figures, source = _figures(model, against, chosen, card, published, rows, row, protocol, offline)
+    side = own_side(store, model, protocol, rows, command)
+    figures, averages, source = _figures(
+        model, against, chosen, card, published, rows, row, protocol, offline
+    )
     tasks = chosen.tasks if chosen else None
     found = report.verify(side, figures, tasks, model=shlex.quote(model), row=row)
-    if chosen and against == "expect":
-        found += verify_means(side, _stated(model, chosen, row)[1], chosen.tasks)
+    found += verify_means(side, averages, tasks or ())
     code = report.exit_code(found)
     if code == 2:
         lines = [f"nothing that {source} publishes is among the results of {side.label}"]
@@ -68,32 +68,15 @@ def compare_scores(
         raise StoreError("\n".join([*lines, f"make them with: {made}"]))
     for problem in store.problems:
         common.say(problem)
-    averages = means(found, tasks)
+    computed = means(found, tasks)
     if json:
-        common.answer_json(report.to_json(found, side.label, source, averages))
+        common.answer_json(report.to_json(found, side.label, source, computed))
         return code
     common.answer(common.table(report.HEADER, report.rows(found)))
-    for line in (*report.notes(found), *mean_lines(averages)):
+    for line in (*report.notes(found), *mean_lines(computed)):
         common.say(line)
     common.say(report.headline(found, side.label, source))
     return code
-
-
-def _stored(store: Store, model: str, protocol: str, rows: Catalog, row: Row | None, command: str) -> Side:
-    """The stored results of a model; what is missing comes with the command that makes it."""
-    from harness.errors import StoreError, UnknownNameError
-    from harness.report.sides import stored_side
-
-    try:
-        return stored_side(store, model, protocol, rows)
-    except UnknownNameError as error:
-        names = {_name(model), row.title if row else ""}
-        others = sorted({r.protocol for r in store.results(models=names)} - {protocol})
-        made = f"under protocol {protocol} in {store.root}\nmake them with: {command}"
-        if others:
-            raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
-        hint = f"no results of it {made}"
-        raise UnknownNameError("model", _name(model), store.models(), hint) from error
 
 
 def _figures(
@@ -106,21 +89,24 @@ def _figures(
     row: Row | None,
     protocol: str,
     offline: bool,
-) -> tuple[list[Figure], str]:
-    """What was published, and how a line names where."""
+) -> tuple[list[Figure], list[Figure], str]:
+    """What was published of tasks, as means of a suite, and how a line names where."""
     from harness.errors import ConfigError
-    from harness.report.published import card_figures, stored_figures
+    from harness.report.averages import expected_means
+    from harness.report.published import card_figures, expected_figures, stored_figures
 
     if against == "card":
         hub = row.hub if row and row.hub else _name(model)
         path = card or _hub_card(hub, offline)
-        return card_figures(path, protocol), str(card or f"the card of {hub}")
+        return card_figures(path, protocol), [], str(card or f"the card of {hub}")
     if against == "published":
         assert published is not None
         side = _public_side(published, model, protocol, rows)
-        return stored_figures(side, str(published)), f"{side.label} in {published}"
+        return stored_figures(side, str(published)), [], f"{side.label} in {published}"
     assert suite is not None
-    figures, averages = _stated(model, suite, row)
+    spellings = [_name(model), *([row.name, row.title, row.hub or "", *row.aliases] if row else [])]
+    figures = expected_figures(suite.tasks, spellings, suite.name)
+    averages = expected_means(suite.aggregate.expect, suite.tasks, spellings, suite.name)
     if not figures and not averages:
         stated = sorted({name for task in suite.tasks for name in task.expect})
         held = f"; it states those of {', '.join(stated[:4])}" if stated else ""
@@ -129,19 +115,7 @@ def _figures(
             "name others with --card README.md, --against card or --published DIR; "
             "--model-only checks the model itself"
         )
-    return figures, f"suite {suite.name}"
-
-
-def _stated(model: str, suite: Suite, row: Row | None) -> tuple[list[Figure], list[Figure]]:
-    """The scores of tasks and the means that a suite states for a model under any of its names."""
-    from harness.report.averages import expected_means
-    from harness.report.published import expected_figures
-
-    spellings = [_name(model), *([row.name, row.title, row.hub or "", *row.aliases] if row else [])]
-    return (
-        expected_figures(suite.tasks, spellings, suite.name),
-        expected_means(suite.aggregate.expect, suite.tasks, spellings, suite.name),
-    )
+    return figures, averages, f"suite {suite.name}"
 
 
 def _public_side(folder: Path, model: str, protocol: str, rows: Catalog) -> Side:

@@ -69,7 +69,7 @@ def our_means(side: Side, tasks: Sequence[Task]) -> dict[str, float]:
         columns[task.column].append(score_of(task.shown, results) if whole else None)
     scores = {name: [s for s in own if s is not None] for name, own in columns.items()}
     found = {name: fmean(own) for name, own in scores.items() if len(own) == len(columns[name])}
-    if len(found) == len(columns):
+    if columns and len(found) == len(columns):
         every = [score for own in scores.values() for score in own]
         found |= {TYPES: fmean(found.values()), TASKS: fmean(every)}
     return found

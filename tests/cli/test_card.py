@@ -254,7 +254,7 @@ def test_eval_results(card: Call, path: Path, tmp_path: Path) -> None:
         (("org/b",), "did you mean org/a"),
         ((f"{A}@ffff",), "revisions there: r1"),
         ((f"{A}+fp16",), "variants there"),
-        ((A, "--protocol", "jmteb"), "under protocol jmteb"),
+        ((A, "--protocol", "jmteb"), "error: org/a has results by mteb, but none under protocol jmteb"),
     ],
 )
 def test_wrong_input(card: Call, path: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -316,3 +316,22 @@ def test_push(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (said.code, said.out) == (0, "https://hub/c/1\n")
     assert hub.committed["README.md"].startswith(b"---\nmodel-index:\n")
     assert hub.calls[-1][1]["create_pr"] is False
+
+
+def test_push_of_other_formats(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = b"- dataset: {id: o/stsb, task_id: x}\r\n  value: 49.5\r\n"
+    hub = FakeHub(tmp_path, {"README.md": CARD.encode(), ".eval_results/o__stsb.x.yaml": old})
+    monkeypatch.setattr("harness.report.card_push.hub_api", lambda: hub)
+    table = tmp_path / "map.yaml"
+    table.write_text(
+        "benchmarks:\n- {task: STSB, dataset: o/stsb, task_id: x, scale: 100}\n"
+        "- {task: Mine, dataset: o/mine, task_id: y, scale: 1}\n",
+        encoding="utf-8",
+    )
+    options = ("--format", "eval-results", "--benchmark-map", table, "--on-conflict", "update", "--yes")
+    said = card(A, "--push", "org/a", *options)
+    assert (said.code, said.out) == (0, "https://hub/pr/4\n"), said.err
+    assert hub.committed[".eval_results/o__stsb.x.yaml"] == old.replace(b"49.5", b"50.0")
+    assert hub.committed.keys() == {".eval_results/o__stsb.x.yaml", ".eval_results/o__mine.y.yaml"}
+    said = card(A, "--push", "org/a", "--format", "table", "--yes")
+    assert (said.code, "README.md has no place for the table" in said.err) == (2, True)
