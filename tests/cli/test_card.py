@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -190,7 +191,12 @@ def test_a_suite_limits_what_is_written(card: Call, tmp_path: Path) -> None:
     suite = tmp_path / "mine.yaml"
     suite.write_text("suite: mine\ntitle: Mine\ntasks:\n- {name: Mine}\n", encoding="utf-8")
     said = card(A, "--suite", suite, "--data", tmp_path / "data")
-    assert (said.code, said.out.count("  - task:")) == (0, 1), said.err
+    assert (said.code, said.out.count("  - task:"), said.err) == (0, 1, "")
+    both = suite.with_name("both.yaml")
+    both.write_text(f"{suite.read_text('utf-8')}- {{name: Other}}\n", encoding="utf-8")
+    shutil.copytree(folder, folder.with_name("Other"))
+    said = card(A, "--suite", both, "--data", tmp_path / "data")
+    assert (said.code, said.err) == (0, "1 of 2 tasks of mine have no results: left out\n")
     said = card("local/ckpt", "--suite", suite, "--data", tmp_path / "data")
     assert said.code == 2
     assert "make them with: harness eval local/ckpt --suite mine" in said.err
