@@ -13,7 +13,7 @@ from harness.report import names
 from harness.report.published import Figure, decimals, precise, score_of
 from harness.report.sides import Side
 from harness.report.values import lower_is_better, scale
-from harness.report.verify import CLOSE, Verified, verdict
+from harness.report.verify import Verified, tolerance, verdict
 from harness.task import Task
 
 TASKS, TYPES = "tasks", "types"
@@ -82,7 +82,7 @@ def verify_means(side: Side, figures: Iterable[Figure], tasks: Sequence[Task]) -
     for figure in figures:
         over = figure.metric
         own = [task for task in tasks if over in (TASKS, TYPES, task.column)]
-        close = fmean(task.tolerance or CLOSE for task in own)
+        close = fmean(tolerance(task) for task in own)
         value = ours.get(over)
         if value is None:
             found.append(Verified(figure, None, "absent", close, ("not every task of it is scored here",)))

@@ -66,7 +66,7 @@ def verify(
         task = by_name.get(name)
         entries = _entries(name, split, subset, task, side)
         results = [r for e in entries if (r := side.results.get((name, *e))) is not None]
-        close = (task.tolerance if task else None) or CLOSE
+        close = tolerance(task)
         if not results or len(results) < len(entries):
             scored = sorted({f"{r.split}/{r.subset}" for r in side.results.values() if r.task == name})
             hint = f"ours is of {', '.join(scored)}" if scored else ""
@@ -75,11 +75,17 @@ def verify(
         wanted = task.shown if task else results[0].main_metric
         ours = results[0].data_revision  # a card may have scores on several revisions of the data
         own = [f for f in own if f.revision == ours] or own
-        for figure in _of_metric(own, wanted, results[0].protocol):
-            value = value_of(figure, results)
-            if value is not None:
-                found.append(_judged(figure, value, close, results, side, model, row))
+        told = _of_metric(own, wanted, results[0].protocol)
+        both = [(figure, value) for figure in told if (value := value_of(figure, results)) is not None]
+        found += [_judged(figure, value, close, results, side, model, row) for figure, value in both]
+        if not both:
+            found.append(Verified(told[0], None, "absent", close, (f"ours has no {told[0].spelled}",)))
     return found
+
+
+def tolerance(task: Task | None) -> float:
+    """Up to how many points a score counts as close."""
+    return CLOSE if task is None or task.tolerance is None else task.tolerance
 
 
 def verdict(figure: Figure, ours: float, close: float) -> Verdict:

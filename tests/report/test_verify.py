@@ -24,7 +24,7 @@ from harness.report.card_read import card_scores
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
-from harness.report.verify import exit_code, to_json, verify
+from harness.report.verify import exit_code, notes, to_json, verify
 from harness.store import Store
 from harness.suite import load_definition, load_suite
 from harness.types import Result
@@ -153,6 +153,16 @@ def test_a_task_may_state_its_own_tolerance_and_what_is_expected() -> None:
         (found,) = verify(side(one), figures, [task], model=A)
         assert found.verdict == verdict
     assert expected_figures([task], ["b"], "toy") == []
+    one = replace(sts(0.7005), task="SmokeSTS", split="test")
+    told = [replace(figures[0], value=70.0, digits=2)]
+    assert verify(side(one), told, [replace(task, tolerance=0.0)], model=A)[0].verdict == "different"
+    assert verify(side(one), told, [replace(task, tolerance=None)], model=A)[0].verdict == "close"
+
+
+def test_a_metric_that_ours_lacks_is_named() -> None:
+    (found,) = verify(side(sts(0.5)), [figure(80.0, metric="max_ap", spelled="max_ap")], None, model=A)
+    assert (found.verdict, found.hints) == ("absent", ("ours has no max_ap",))
+    assert notes([found]) == ["AFQMC (validation/default): published, not compared; ours has no max_ap"]
 
 
 def test_the_main_metric_counts_under_any_spelling_and_what_is_not_scored_is_named(card: Path) -> None:
