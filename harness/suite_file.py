@@ -18,10 +18,14 @@ Protocol = Literal["mteb", "jmteb-1.3.3", "jmteb", "cmteb-v1", "sbert", "custom"
 
 
 class Aggregate(Strict):
-    """How a suite's scores become means."""
+    """How a suite's scores become means.
+
+    `expect` holds published means: model to `tasks`, `types` or a column's name to the mean over them.
+    """
 
     columns: list[str] = Field(default_factory=list)
     average: Literal["tasks", "types", "datasets"] = "tasks"
+    expect: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 class SuiteFile(Strict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,8 +131,6 @@ def card(
 
     With README, prints a unified diff and a summary; --write writes it, --check says whether it is stale.
     """
-    from harness.errors import ConfigError
-
     flags = {
         "--write": write,
         "--check": check,
@@ -147,9 +144,7 @@ def card(
         "--offline": offline,
         "--json": json,
     }
-    _refuse_contradictions({name for name, given in flags.items() if given}, readme, form)
-    if push is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", push):
-        raise ConfigError(f"--push {push!r} is not ORG/NAME")
+    _refuse_contradictions({name for name, given in flags.items() if given}, readme, form, push)
 
     from harness.data.mteb_catalog import catalog as mteb_catalog
     from harness.models.catalog import load_catalog
@@ -166,6 +161,8 @@ def card(
     found, label = model_results(store, model, load_catalog(catalog), protocol=protocol, suite=chosen)
     for problem in store.problems:
         common.say(problem)
+    if chosen and (lacking := {task.name for task in chosen.tasks} - {result.task for result in found}):
+        common.say(f"{len(lacking)} of {len(chosen.tasks)} tasks of {chosen.name} have no results: left out")
     known = known_tasks(mteb_catalog(cache_folder(cache)))
     shape = profile.value if profile else None
     ours = [r for r in store.results() if r.model == found[0].model] if prune else []
@@ -213,6 +210,8 @@ def _edit(
     root = Path() if form in (Format.model_index, Format.table) else card.parent
     if form in (Format.model_index, Format.table) and not card.is_file():
         raise DataError(f"{card}: no such file")
+    if form is Format.eval_results and not root.is_dir():
+        raise DataError(f"{root}: no such folder; .eval_results stands beside the README")
     if form is Format.mteb_json and not readme.is_dir():
         raise DataError(f"{readme}: no such folder; mteb-json writes a file a task into one")
     files = made.files(lambda path: read_file(root / path), str(card))
@@ -264,14 +263,11 @@ def _push(made: Made, repository: str, label: str, *, direct: bool, yes: bool) -
     common.answer(card_push.push(api, repository, files, there.commit, about, direct=direct))
 
 
-def _refuse_contradictions(given: set[str], readme: Path | None, form: Format) -> None:
+def _refuse_contradictions(given: set[str], readme: Path | None, form: Format, push: str | None) -> None:
     """Options that exclude each other or have no meaning here (ConfigError)."""
     from harness.errors import ConfigError
 
-    def all_of(*names: str) -> bool:
-        return given >= set(names)
-
-    pairs: Sequence[tuple[str, str]] = [
+    pairs = [
         ("--write", "--check"),
         ("--write", "--push"),
         ("--check", "--push"),
@@ -280,9 +276,11 @@ def _refuse_contradictions(given: set[str], readme: Path | None, form: Format) -
         ("--json", "--push"),
     ]
     for one, other in pairs:
-        if all_of(one, other):
+        if given >= {one, other}:
             raise ConfigError(f"{one} and {other} exclude each other")
-    if readme is not None and "--push" in given:
+    if push is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", push):
+        raise ConfigError(f"--push {push!r} is not ORG/NAME")
+    if readme is not None and push is not None:
         raise ConfigError("--push edits the card on the Hub: leave README out")
     if readme is None and given & {"--write", "--check"}:
         raise ConfigError("--write and --check need the README")

@@ -43,11 +43,14 @@ def verify(
     ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(help="The card: a README.md; default: the hub's.", show_default=False),
+        typer.Option(help="The card: a README.md, or its folder; default: the hub's.", show_default=False),
     ] = None,
     published: Annotated[
         Path | None,
         typer.Option(help="Folder of public results, in mteb's layout.", show_default=False),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Of the results; default: the suite's, else mteb, else the only one.")
     ] = None,
     results: common.Results = common.LOCAL,
     model_only: Annotated[
@@ -82,9 +85,10 @@ def verify(
     from harness.errors import ConfigError
 
     if model_only:
-        if suite or against or card or published:
+        if suite or against or card or published or protocol:
             raise ConfigError(
-                "--model-only compares no scores: leave out --suite, --against, --card, --published"
+                "--model-only compares no scores: leave out --suite, --against, --card, --published, "
+                "--protocol"
             )
         allowed = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
         _golden(model, device, dtype, weights, catalog, allowed, offline=offline, json=json)
@@ -102,8 +106,9 @@ def verify(
     from harness.cli.verify_scores import compare_scores
 
     code = compare_scores(
-        model, where.value, suite, card, published, results, catalog, data, cache, offline=offline, json=json
-    )
+        model, where.value, suite, card, published, results, catalog, data, cache,
+        protocol=protocol, offline=offline, json=json,
+    )  # fmt: skip
     raise typer.Exit(code)
 
 

@@ -26,6 +26,7 @@ def compare_scores(
     data: list[Path] | None,
     cache: Path | None,
     *,
+    protocol: str | None,
     offline: bool,
     json: bool,
 ) -> int:
@@ -35,10 +36,11 @@ def compare_scores(
         HarnessError: results or published scores are missing, or have nothing in common.
     """
     from harness.cli.lacking import default_suite
-    from harness.errors import StoreError, UnknownNameError
+    from harness.errors import StoreError
     from harness.models.catalog import load_catalog
     from harness.report import verify as report
-    from harness.report.sides import stored_side
+    from harness.report.averages import mean_lines, means, verify_means
+    from harness.report.card_source import held_protocol, own_side
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -46,18 +48,18 @@ def compare_scores(
     row = rows.find(_name(model))
     if suite is None and against == "expect":
         suite = default_suite(model, catalog) or "smoke"
-    chosen = load_suite(suite, data=data, cache=cache) if suite else None
-    protocol = chosen.tasks[0].protocol if chosen else "mteb"
+    chosen = load_suite(suite, protocol=protocol, data=data, cache=cache) if suite else None
     store = Store(results, repair=False)
-    figures, source = _figures(model, against, chosen, card, published, rows, row, protocol, offline)
+    if protocol is None:
+        protocol = chosen.tasks[0].protocol if chosen else held_protocol(store, model, rows)
     command = f"harness eval {shlex.quote(model)}" + (f" --suite {shlex.quote(suite)}" if suite else "")
-    try:
-        side = stored_side(store, model, protocol, rows)
-    except UnknownNameError as error:
-        hint = f"no results of it under protocol {protocol} in {results}\nmake them with: {command}"
-        raise UnknownNameError("model", _name(model), store.models(), hint) from error
+    side = own_side(store, model, protocol, rows, command)
+    figures, averages, source = _figures(
+        model, against, chosen, card, published, rows, row, protocol, offline
+    )
     tasks = chosen.tasks if chosen else None
     found = report.verify(side, figures, tasks, model=shlex.quote(model), row=row)
+    found += verify_means(side, averages, tasks or ())
     code = report.exit_code(found)
     if code == 2:
         lines = [f"nothing that {source} publishes is among the results of {side.label}"]
@@ -66,11 +68,12 @@ def compare_scores(
         raise StoreError("\n".join([*lines, f"make them with: {made}"]))
     for problem in store.problems:
         common.say(problem)
+    computed = means(found, tasks)
     if json:
-        common.answer_json(report.to_json(found, side.label, source))
+        common.answer_json(report.to_json(found, side.label, source, computed))
         return code
     common.answer(common.table(report.HEADER, report.rows(found)))
-    for line in report.notes(found):
+    for line in (*report.notes(found), *mean_lines(computed)):
         common.say(line)
     common.say(report.headline(found, side.label, source))
     return code
@@ -86,22 +89,25 @@ def _figures(
     row: Row | None,
     protocol: str,
     offline: bool,
-) -> tuple[list[Figure], str]:
-    """What was published, and how a line names where."""
+) -> tuple[list[Figure], list[Figure], str]:
+    """What was published of tasks, as means of a suite, and how a line names where."""
     from harness.errors import ConfigError
+    from harness.report.averages import expected_means
     from harness.report.published import card_figures, expected_figures, stored_figures
 
     if against == "card":
-        path = card or _hub_card(row.hub if row and row.hub else _name(model), offline)
-        return card_figures(path, protocol), str(card or f"the card of {row.hub if row else _name(model)}")
+        hub = row.hub if row and row.hub else _name(model)
+        path = card or _hub_card(hub, offline)
+        return card_figures(path, protocol), [], str(card or f"the card of {hub}")
     if against == "published":
         assert published is not None
         side = _public_side(published, model, protocol, rows)
-        return stored_figures(side, str(published)), f"{side.label} in {published}"
+        return stored_figures(side, str(published)), [], f"{side.label} in {published}"
     assert suite is not None
     spellings = [_name(model), *([row.name, row.title, row.hub or "", *row.aliases] if row else [])]
     figures = expected_figures(suite.tasks, spellings, suite.name)
-    if not figures:
+    averages = expected_means(suite.aggregate.expect, suite.tasks, spellings, suite.name)
+    if not figures and not averages:
         stated = sorted({name for task in suite.tasks for name in task.expect})
         held = f"; it states those of {', '.join(stated[:4])}" if stated else ""
         raise ConfigError(
@@ -109,7 +115,7 @@ def _figures(
             "name others with --card README.md, --against card or --published DIR; "
             "--model-only checks the model itself"
         )
-    return figures, f"suite {suite.name}"
+    return figures, averages, f"suite {suite.name}"
 
 
 def _public_side(folder: Path, model: str, protocol: str, rows: Catalog) -> Side:
@@ -148,19 +154,29 @@ def _hub_card(hub: str, offline: bool) -> Path:
     """
     from harness.errors import ModelError
     from harness.models.quiet import quiet
-    from harness.network import why_offline
+    from harness.network import transport_errors, why_offline
 
     advice = "name a local one: --card README.md"
     why = why_offline(offline)
     if why:
         raise ModelError(f"the card of {hub} is on the hub, and {why}\n{advice}")
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, *transport_errors())
     try:
         with quiet():
             return Path(huggingface_hub.hf_hub_download(hub, "README.md"))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"the hub has no model {hub}, or it is private or gated\n{advice}") from error
+    except RemoteEntryNotFoundError as error:
+        raise ModelError(f"{hub} on the hub has no README.md\n{advice}") from error
+    except failures as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"the hub gives no card of {hub}: {first}\n{advice}") from error
 

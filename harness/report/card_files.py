@@ -138,8 +138,9 @@ def _diff(file: File) -> str:
     old, new = (
         (raw or b"").decode("utf-8", "backslashreplace").split("\n") for raw in (file.before, file.after)
     )
-    source = "/dev/null" if file.before is None else f"a/{file.path}"
-    lines = difflib.unified_diff(_ended(old), _ended(new), source, f"b/{file.path}")
+    path = file.path.lstrip("/")
+    source = "/dev/null" if file.before is None else f"a/{path}"
+    lines = difflib.unified_diff(_ended(old), _ended(new), source, f"b/{path}")
     return "".join(x if x.endswith("\n") else f"{x}\n\\ No newline at end of file\n" for x in lines)
 
 

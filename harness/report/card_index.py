@@ -1,4 +1,4 @@
-"""A card's model-index as groups with positions; what cannot be edited by splicing is refused here."""
+"""A card's model-index as groups with positions: to read, and, where splicing is safe, to edit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import yaml
 
 from harness.report.card import known_revision
-from harness.report.front_matter import Card, anchors, child
+from harness.report.front_matter import Card, anchors, child, merges
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class OldMetric:
     Attributes:
         type: as written.
         value: the node of its value; None where it has none on one line, so that nothing can take its place.
-        verified: whether the Hub vouches for the value.
+        verified: whether the Hub vouches for the value, or the card says so.
     """
 
     type: str
@@ -78,24 +78,46 @@ class Index:
 
 
 def index_of(card: Card) -> Index | None:
-    """The model-index of a card; None where the card has none, or an empty one.
+    """The model-index of a card that is to be edited; None where the card has none, or an empty one.
 
     Raises:
-        DataError: several entries, anchors or aliases, flow style, or a shape that no model-index has; with
+        DataError: as `read_index`; anchors, aliases or flow style, where text cannot be spliced safely; with
             the lines.
+    """
+    index = read_index(card)
+    block = child(card.root, "model-index")
+    if index is None or not isinstance(block, yaml.SequenceNode):
+        return None
+    marked = anchors(card, block)
+    if marked:
+        lines = f"line{'s' if len(marked) > 1 else ''} {_some(marked)}"
+        raise card.fault(block, f"anchors or aliases in the model-index ({lines}): write the values out")
+    nodes = [block, block.value[0], *(() if _is_empty(index.results) else (index.results,))]
+    for group in index.groups:
+        nodes += [group.node, *((group.metrics_node,) if group.metrics_node else ())]
+        nodes += [metric.node for metric in group.metrics]
+    for node in nodes:
+        if node.flow_style:
+            raise card.fault(node, _FLOW)
+    return index
+
+
+def read_index(card: Card) -> Index | None:
+    """The model-index of a card in whichever style; None where the card has none, or an empty one.
+
+    Raises:
+        DataError: several entries, merged mappings, or a shape that no model-index has; with the lines.
     """
     block = child(card.root, "model-index")
     if block is None or _is_empty(block):
         return None
-    if isinstance(block, yaml.SequenceNode) and len(block.value) > 1 and not block.flow_style:
-        lines = " and ".join(str(card.line_of(entry)) for entry in block.value)
-        raise card.fault(block, f"model-index has {len(block.value)} entries (lines {lines}); keep one")
-    marked = anchors(card, block)
-    if marked:
-        raise card.fault(
-            block, f"anchors or aliases in the model-index (lines {_some(marked)}): write the values out"
-        )
     entries = _sequence(card, block, "model-index is not a list")
+    if len(entries) > 1:
+        lines = " and ".join(str(card.line_of(entry)) for entry in entries)
+        raise card.fault(block, f"model-index has {len(entries)} entries (lines {lines}); keep one")
+    merged = merges(block)
+    if merged is not None:
+        raise card.fault(merged, "a mapping merged by `<<` in the model-index: write its keys out")
     entry = _mapping(card, entries[0], "the entry of the model-index is not a mapping")
     results = child(entry, "results")
     if results is None:
@@ -144,7 +166,7 @@ def _metrics(card: Card, block: yaml.Node) -> Iterator[OldMetric]:
             _text(metric, "type"),
             metric,
             value if editable and isinstance(value, yaml.ScalarNode) else None,
-            child(metric, "verifyToken") is not None,
+            child(metric, "verifyToken") is not None or _text(metric, "verified").lower() == "true",
         )
 
 
@@ -163,16 +185,12 @@ def _is_empty(node: yaml.Node) -> bool:
 def _sequence(card: Card, node: yaml.Node, otherwise: str) -> list[yaml.Node]:
     if not isinstance(node, yaml.SequenceNode):
         raise card.fault(node, otherwise)
-    if node.flow_style:
-        raise card.fault(node, _FLOW)
     return list(node.value)
 
 
 def _mapping(card: Card, node: yaml.Node, otherwise: str) -> yaml.MappingNode:
     if not isinstance(node, yaml.MappingNode):
         raise card.fault(node, otherwise)
-    if node.flow_style:
-        raise card.fault(node, _FLOW)
     return node
 
 

@@ -10,6 +10,7 @@ from harness.report import names
 from harness.report.card import Group
 from harness.report.card_index import OldGroup, OldMetric
 
+ABOUT_100 = (50.0, 200.0)
 FLOOR = {100: 6, 1: 8}  # decimals that count whatever a value is written with, by scale: 34.9 is not 34.944
 
 
@@ -38,14 +39,26 @@ def equal(old: OldMetric, new: float, scale: int, digits: int | None = None) -> 
     return math.isclose(old.number, new, rel_tol=1e-12) or abs(old.number - new) <= half * (1 + 1e-9)
 
 
+def hundredfold(old: float | None, new: float) -> bool:
+    """Whether one value is about a hundred times the other: then one is a share, the other a percentage."""
+    low, high = ABOUT_100
+    ratio = new / old if old else 0.0
+    return low <= ratio <= high or (ratio > 0 and low <= 1 / ratio <= high)
+
+
 def holds(group: Group, old: OldGroup, shared: Collection[str] = ()) -> bool:
-    """Whether a group of the card says nothing but what these results say: then it was written from them."""
+    """Whether a group of the card says nothing but what these results say: then it was written from them.
+
+    What the Hub has verified was not.
+    """
     ours = {today(m["type"], group): m["value"] for m in group.data["metrics"]} | {"main_score": group.main}
     return (
         is_same(old, group, shared)
         and bool(old.metrics)
         and all(
-            (value := ours.get(today(metric.type, group))) is not None and equal(metric, value, group.scale)
+            not metric.verified
+            and (value := ours.get(today(metric.type, group))) is not None
+            and equal(metric, value, group.scale)
             for metric in old.metrics
         )
     )

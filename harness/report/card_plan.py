@@ -13,14 +13,12 @@ from harness.errors import DataError
 from harness.report.card import Group, known_revision
 from harness.report.card_edits import Change, Edit, Plan, What, insertions
 from harness.report.card_index import OldGroup, OldMetric, index_of
-from harness.report.card_match import equal, is_same, shared_homes, today
+from harness.report.card_match import equal, hundredfold, is_same, shared_homes, today
 from harness.report.card_render import scalar
 from harness.report.front_matter import Card
 
 OnConflict = Literal["fail", "update", "keep"]
 Revisions = Literal["fail", "replace", "both"]
-
-ABOUT_100 = (50.0, 200.0)
 
 
 @dataclass(frozen=True)
@@ -158,11 +156,11 @@ def _plan_value(
     if old.value is None:
         raise card.fault(old.node, f"{label} has no `value` on one line to put {text} in the place of")
     written = old.value.value
-    if old.verified:
-        raise card.fault(old.node, f"the Hub has verified {label} = {written}, which would become {text}")
     if rules.on_conflict == "keep":
         made.changes.append(Change("kept", label, line, written, text))
         return [(old, value)]
+    if old.verified:
+        raise card.fault(old.node, f"the Hub has verified {label} = {written}, which would become {text}")
     what: What = "updated" if rules.on_conflict == "update" else "conflicting"
     made.changes.append(Change(what, label, line, written, text))
     made.values[home.number, place] = text
@@ -173,12 +171,7 @@ def _plan_value(
 
 def _guard_scale(card: Card, group: Group, pairs: Sequence[tuple[OldMetric, float]]) -> None:
     """Stop where at least half of the values that differ are about a hundredfold."""
-    low, high = ABOUT_100
-    odd = []
-    for old, new in pairs:
-        ratio = new / old.number if old.number else 0.0
-        if low <= ratio <= high or (ratio > 0 and low <= 1 / ratio <= high):
-            odd.append((old, new))
+    odd = [(old, new) for old, new in pairs if hundredfold(old.number, new)]
     if odd and 2 * len(odd) >= len(pairs):
         old, new = odd[0]
         shown = old.value.value if old.value else ""

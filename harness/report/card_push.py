@@ -8,12 +8,12 @@ environment and is never shown.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import ConfigError, HarnessError
+from harness.network import transport_errors
 from harness.report.card_files import File
 
 TITLE = "Add evaluation results"
@@ -121,10 +121,7 @@ def _asked(repository: str, call: Callable[[], Any]) -> Any:
     """What the Hub answers; its errors, which may carry headers and addresses, in one line."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-    # the hub's HTTP library has been httpx and is httpx2
-    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
-    failures: tuple[type[Exception], ...] = (OSError, *(library.HTTPError for library in libraries))
-
+    failures: tuple[type[Exception], ...] = (OSError, *transport_errors())
     try:
         return call()
     except RepositoryNotFoundError as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from harness.definition import Strict
 from harness.errors import ConfigError, DataError
@@ -21,6 +22,7 @@ from harness.report import names
 from harness.report.card_edits import Change, Edit
 from harness.report.card_files import File
 from harness.report.card_index import number_of
+from harness.report.card_match import hundredfold
 from harness.report.card_plan import OnConflict
 from harness.report.card_render import scalar
 from harness.report.front_matter import child, compose
@@ -29,6 +31,12 @@ from harness.types import Result
 from harness.yamlfile import load_yaml
 
 FOLDER = ".eval_results"
+_ISO = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$"
+
+
+def _day(value: object) -> object:
+    """YAML takes an unquoted date for a date of its own."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 class Source(Strict):
@@ -48,6 +56,8 @@ class Benchmark(Strict):
         metric: of the stored result; default its main one.
         dataset, task_id: the benchmark's repository and the task within it.
         scale: 1 where the benchmark counts from 0 to 1, 100 where in per cent.
+        date: when the evaluation was run, ISO 8601. Stored results hold no time, so that the same run gives
+            the same bytes; without a date the Hub takes the commit's.
         framework: `evaluation_framework` of the benchmark's eval.yaml; `mteb` takes results by protocol
             mteb only.
     """
@@ -60,6 +70,7 @@ class Benchmark(Strict):
     task_id: str
     scale: Literal[1, 100]
     revision: str | None = None
+    date: Annotated[str, BeforeValidator(_day), Field(pattern=_ISO)] | None = None
     framework: str | None = None
     source: Source | None = None
     notes: str | None = None
@@ -168,6 +179,7 @@ def _entry(result: Result, benchmark: Benchmark, digits: int | None) -> dict[str
     return {
         "dataset": dataset | ({"revision": benchmark.revision} if benchmark.revision else {}),
         "value": scaled if digits is None else round(scaled, digits),
+        **({"date": benchmark.date} if benchmark.date else {}),
         **({"source": benchmark.source.model_dump(exclude_none=True)} if benchmark.source else {}),
         **({"notes": ", ".join(about)} if about else {}),
     }
@@ -204,13 +216,27 @@ def _file(name: str, raw: bytes | None, entry: dict[str, Any], rule: OnConflict,
     number = number_of(node.value)
     if number is not None and _equal(number, entry["value"], digits):
         return File(name, raw, raw, (Change("unchanged", label, line),))
-    if child(old, "verifyToken") is not None:
-        raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
+    if hundredfold(number, entry["value"]):
+        raise DataError(
+            f"{name}, line {line}: {label} is {node.value} there and {new} here, about a hundredfold\n"
+            "correct the map's `scale` (1 or 100, as the benchmark counts), or the file"
+        )
     if rule == "keep":
         return File(name, raw, raw, (Change("kept", label, line, node.value, new),))
-    edit = Edit(node.start_mark.index, node.end_mark.index, new)
+    if child(old, "verifyToken") is not None:
+        raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
+    edits = [Edit(node.start_mark.index, node.end_mark.index, new)]
+    day = child(old, "date")
+    if isinstance(day, yaml.ScalarNode) and "date" in entry:
+        edits.append(Edit(day.start_mark.index, day.end_mark.index, scalar(entry["date"])))
+    elif day is not None:
+        raise DataError(
+            f"{name}, line {day.start_mark.line + 1}: the date there is the old value's; give the map a "
+            "`date`, or delete the line"
+        )
     change = Change("updated" if rule == "update" else "conflicting", label, line, node.value, new)
-    return File(name, raw, apply(text, [edit]).encode("utf-8"), (change,))
+    edits.sort(key=lambda edit: edit.start)
+    return File(name, raw, apply(text, edits).encode("utf-8"), (change,))
 
 
 def _equal(old: float, new: float, digits: int | None) -> bool:

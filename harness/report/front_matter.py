@@ -25,7 +25,8 @@ _INDEX_KEY = re.compile(r"^model-index:[ \t]*\r?$", re.MULTILINE)
 # what stands inside a model-index and nowhere else
 _AT_MARGIN = re.compile(r"^(results:|- task:)[^\r\n]*", re.MULTILINE)
 
-Plain = tuple[str, Any]  # ("scalar", (tag, text)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
+# ("scalar", (tag, text)), ("alias", ("", number)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
+Plain = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,12 @@ class Card:
 
 
 def read_card(path: Path) -> Card:
-    """The card in a file. A `.yaml` file is front matter from end to end.
+    """The card in a file, or in a folder's README.md. A `.yaml` file is front matter from end to end.
 
     Raises:
         DataError: no such file, or as in `parse_card`.
     """
+    path = path / "README.md" if path.is_dir() else path
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -129,7 +131,8 @@ def compose(text: str, label: str, first_line: int = 1) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
+        # not the mark's own line: YAML 1.1 begins one at U+0085 and U+2028, as no editor does
+        line = first_line + (text.count("\n", 0, mark.index) if mark else 0)
         why = " ".join(part for part in (error.context, error.problem) if part)
         raise DataError(f"{label}, line {line}: not YAML ({why})") from error
     except yaml.YAMLError as error:
@@ -155,13 +158,23 @@ def in_lines(node: yaml.Node) -> bool:
 
 
 def plain(node: yaml.Node | None) -> Plain:
-    """A node as tuples and lists that compare equal where YAML says the same, order of keys included."""
-    if node is None:
-        return "map", []
+    """A node as tuples and lists that compare equal where YAML says the same, order of keys included.
+
+    An alias is a number and not what it stands for: a few lines of aliases can stand for gigabytes.
+    """
+    return ("map", []) if node is None else _plain(node, set(), {})
+
+
+def _plain(node: yaml.Node, seen: set[int], aliases: dict[int, int]) -> Plain:
+    if id(node) in seen:
+        return "alias", ("", aliases.setdefault(id(node), len(aliases)))
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        return "map", [(plain(key), plain(value)) for key, value in node.value]
+        return "map", [
+            (_plain(key, seen, aliases), _plain(value, seen, aliases)) for key, value in node.value
+        ]
     if isinstance(node, yaml.SequenceNode):
-        return "list", [plain(item) for item in node.value]
+        return "list", [_plain(item, seen, aliases) for item in node.value]
     return "scalar", (node.tag, node.value)
 
 
@@ -176,6 +189,14 @@ def anchors(card: Card, node: yaml.Node) -> list[int]:
     return found
 
 
+def merges(node: yaml.Node) -> yaml.Node | None:
+    """The first key `<<` within a node, which adds another mapping's keys; None where there is none."""
+    for each in _nodes(node, set()):
+        if isinstance(each, yaml.ScalarNode) and each.tag == "tag:yaml.org,2002:merge":
+            return each
+    return None
+
+
 def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:
     """Start and end of the YAML, and whether there is any."""
     bom = 1 if text.startswith("\ufeff") else 0
@@ -183,6 +204,8 @@ def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:
         return bom, len(text), True
     opening = _OPENING.match(text)
     if opening is None:
+        if re.match(r"---[ \t]*\r", text[bom:]):
+            raise DataError(f"{label}, line 1: lines that end in CR alone: save the file with LF or CR LF")
         return bom, bom, False
     closing = _CLOSING.search(text, opening.end())
     if closing is None:

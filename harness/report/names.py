@@ -13,8 +13,6 @@ from types import MappingProxyType
 
 from harness.errors import UnknownNameError
 
-Entry = tuple[str, str]  # split, subset
-
 CARD_ERA = "cmteb-v1"
 WITH_OLD_NAMES = ("mteb", CARD_ERA)
 
@@ -48,6 +46,9 @@ V1_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 # Under protocol mteb; what a reranking list was measured by then is measured at a depth now.
 _RERANKING = {"map": "map_at_1000", "mrr": "mrr_at_10"}
+
+# Metrics of today with capitals; all others are in small letters, however a card writes them.
+_CAPITALS = {"p-mrr": "p-MRR", "r_cap": "R_cap"}
 
 # Data sets that cards call otherwise than the task; then the rule of `_HOMES`.
 ALIASES: Mapping[str, str] = MappingProxyType(
@@ -99,6 +100,7 @@ def today(metric: str, protocol: str = "mteb") -> str:
         protocol: how the result that should hold it was scored.
     """
     name = re.sub(r"\(.*\)$", "", metric).lower().replace("@", "_at_")
+    name = re.sub(r"^(p-mrr$|r_cap(?=_at_))", lambda found: _CAPITALS[found[0]], name)
     if protocol in WITH_OLD_NAMES:
         name = re.sub(r"^cos_sim_", "cosine_", name)
     return _RERANKING.get(name, name) if protocol == "mteb" else name
@@ -152,24 +154,3 @@ def task_of(dataset: str, paths: Mapping[str, str] = MappingProxyType({})) -> st
         return ALIASES[dataset]
     found = _HOMES.fullmatch(dataset)
     return found["task"] if found else paths.get(dataset)
-
-
-def card_entry(
-    type_: str, dataset: str, config: str | None, split: str, metric: str, protocol: str = "mteb"
-) -> tuple[str, Entry, str]:
-    """Task, (split, subset) and today's metric name of one figure on a card of mteb 1.
-
-    Args:
-        config: absent means `default`.
-
-    Raises:
-        UnknownNameError: a data set, a type of task or a metric that such cards do not have.
-    """
-    task = task_of(dataset)
-    if task is None:
-        raise UnknownNameError("data set of a card", dataset, (*ALIASES, *CARD_TYPES.values()))
-    if type_ not in V1_METRICS:
-        raise UnknownNameError("task type of mteb 1", type_, V1_METRICS)
-    if metric not in V1_METRICS[type_]:
-        raise UnknownNameError(f"metric of {type_} on a card", metric, V1_METRICS[type_])
-    return task, (split, config or "default"), today(metric, protocol)

@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pyarrow as pa
-import yaml
 
-from harness.errors import ConfigError, DataError, StoreError, UnknownNameError
+from harness.errors import ConfigError, StoreError, UnknownNameError
 from harness.models.catalog import Catalog
 from harness.models.resolve import parse_reference
-from harness.report import names
 from harness.report.addresses import unmoved
-from harness.report.values import scale
+from harness.report.card_read import card_results
 from harness.store import Store
 from harness.store.files import NO_REVISION, place_of
 from harness.types import Result
@@ -155,72 +152,17 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
 
 
 def card_side(path: Path, protocol: str) -> Side:
-    """The figures in a model card's `model-index`: no per-example values, no fingerprints, no environment.
-
-    Values are x100, as cards of the MTEB leaderboard have them, unless none of the card's is above 1. What
-    names no task of MTEB's is left out.
+    """The scores in a model card's `model-index`: no per-example values, no fingerprints, no environment.
 
     Raises:
-        DataError: the file has no front matter, no model-index in it, or no figure that can be read.
+        DataError: as `card_results`.
     """
-    try:
-        _, _, rest = f"\n{path.read_text(encoding='utf-8')}".partition("\n---\n")
-        front = yaml.safe_load(rest.partition("\n---")[0])
-        model = front["model-index"][0]
-        rows = [(row["task"], row["dataset"], row["metrics"]) for row in model["results"]]
-        figures = [
-            (task["type"], dataset, metric["type"], float(metric["value"]))
-            for task, dataset, metrics in rows
-            for metric in metrics
-            if isinstance(metric.get("value"), int | float)
-        ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: no model-index in its front matter ({type(error).__name__})") from error
-    points = any(abs(value) > 1 for *_, value in figures)
-    found: dict[Entry, dict[str, float]] = {}
-    for type_, dataset, metric, value in figures:
-        placed = _placed(type_, dataset, metric, protocol)
-        if placed is not None:
-            task, split, subset, name = placed
-            found.setdefault((task, split, subset), {})[name] = value / (scale(name) if points else 1)
-    if not found:
-        raise DataError(f"{path}: none of its {len(figures)} figures is one of MTEB's")
-    name = str(model.get("name") or path.parent.name)
+    results = card_results(path, protocol)
     return Side(
-        f"{path} ({name})",
-        {entry: _of_card(name, entry, metrics, protocol) for entry, metrics in found.items()},
+        f"{path} ({results[0].model})",
+        {(r.task, r.split, r.subset): r for r in results},
         lambda result: None,
     )
-
-
-def _placed(
-    type_: str, dataset: Mapping[str, Any], metric: str, protocol: str
-) -> tuple[str, str, str, str] | None:
-    """Task, split, subset and today's metric of one figure; None for what is none of MTEB's."""
-    config, split = str(dataset.get("config") or "default"), str(dataset.get("split") or "test")
-    path, shown = str(dataset.get("type", "")), str(dataset.get("name", ""))
-    try:
-        task, (split, subset), name = names.card_entry(type_, path, config, split, metric, protocol)
-    except UnknownNameError:
-        if not shown.startswith("MTEB "):
-            return None
-        task, subset = shown.removeprefix("MTEB ").partition(" (")[0], config
-        name = names.today(metric, protocol)
-    try:
-        scale(name)
-    except UnknownNameError:  # a metric that nobody computes
-        return None
-    return task, split, subset, name
-
-
-def _of_card(name: str, entry: Entry, metrics: Mapping[str, float], protocol: str) -> Result:
-    task, split, subset = entry
-    return Result(
-        name, None, (), task, "", protocol, "mteb", split, subset, (), "", "", next(iter(metrics)),
-        metrics, metrics, {}, {}, {"source": "card"},
-    )  # fmt: skip
 
 
 def _revision(own: Sequence[Result], wanted: str | None, text: str, store: Store) -> str | None:

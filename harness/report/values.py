@@ -43,6 +43,14 @@ def is_possible(metric: str, value: float) -> bool:
     return of.low - 1e-6 <= value <= of.high + 1e-6
 
 
+def known_scale(metric: str) -> float | None:
+    """As `scale`; None for a metric that nobody computes."""
+    try:
+        return scale(metric)
+    except UnknownNameError:
+        return None
+
+
 @cache
 def _family(metric: str) -> Family:
     """What is known of a metric, under whichever spelling."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.models.catalog import Row
 from harness.report import names
@@ -13,6 +13,9 @@ from harness.report.published import Figure, value_of
 from harness.report.sides import Side
 from harness.task import Task
 from harness.types import Result
+
+if TYPE_CHECKING:
+    from harness.report.averages import Mean
 
 CLOSE = 0.1  # points
 Verdict = Literal["equal", "close", "different", "absent"]
@@ -61,20 +64,34 @@ def verify(
     found = []
     for (name, split, subset), own in places.items():
         task = by_name.get(name)
-        entries = [(split, subset)] if split else list(task.entries) if task else []
+        entries = _entries(name, split, subset, task, side)
         results = [r for e in entries if (r := side.results.get((name, *e))) is not None]
-        close = (task.tolerance if task else None) or CLOSE
+        close = tolerance(task)
         if not results or len(results) < len(entries):
             scored = sorted({f"{r.split}/{r.subset}" for r in side.results.values() if r.task == name})
             hint = f"ours is of {', '.join(scored)}" if scored else ""
             found.append(Verified(own[0], None, "absent", close, (hint,) if hint else ()))
             continue
         wanted = task.shown if task else results[0].main_metric
-        for figure in _of_metric(own, wanted, results[0].protocol):
-            value = value_of(figure, results)
-            if value is not None:
-                found.append(_judged(figure, value, close, results, side, model, row))
+        ours = results[0].data_revision  # a card may have scores on several revisions of the data
+        own = [f for f in own if f.revision == ours] or own
+        told = _of_metric(own, wanted, results[0].protocol)
+        both = [(figure, value) for figure in told if (value := value_of(figure, results)) is not None]
+        found += [_judged(figure, value, close, results, side, model, row) for figure, value in both]
+        if not both:
+            found.append(Verified(told[0], None, "absent", close, (f"ours has no {told[0].spelled}",)))
     return found
+
+
+def tolerance(task: Task | None) -> float:
+    """Up to how many points a score counts as close."""
+    return CLOSE if task is None or task.tolerance is None else task.tolerance
+
+
+def verdict(figure: Figure, ours: float, close: float) -> Verdict:
+    """How far a score of ours is from a published one."""
+    apart = abs(ours - figure.value)
+    return "equal" if apart <= _same(figure) else "close" if apart <= close else "different"
 
 
 def exit_code(found: Sequence[Verified]) -> int:
@@ -116,7 +133,9 @@ def headline(found: Sequence[Verified], model: str, source: str) -> str:
     return f"{model} against {source}: {', '.join(counts) or 'nothing to compare'}"
 
 
-def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any]:
+def to_json(
+    found: Sequence[Verified], model: str, source: str, averages: Sequence[Mean] = ()
+) -> dict[str, Any]:
     """Everything, JSON-ready."""
     counts: Mapping[str, int] = {v: _count(found, v) for v in ("equal", "close", "different", "absent")}
     return {
@@ -124,6 +143,16 @@ def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any
         "source": source,
         "exit_code": exit_code(found),
         "counts": dict(counts),
+        "means": [
+            {
+                "over": one.over,
+                "count": one.count,
+                "published": one.published,
+                "ours": one.ours,
+                "difference": one.ours - one.published,
+            }
+            for one in averages
+        ],
         "scores": [
             {
                 "task": one.figure.task,
@@ -142,6 +171,14 @@ def to_json(found: Sequence[Verified], model: str, source: str) -> dict[str, Any
             for one in found
         ],
     }
+
+
+def _entries(name: str, split: str, subset: str, task: Task | None, side: Side) -> list[tuple[str, str]]:
+    """The splits and subsets that a figure is of; one that names no split is of all that have its subset."""
+    if split:
+        return [(split, subset)]
+    there = task.entries if task else [(r.split, r.subset) for r in side.results.values() if r.task == name]
+    return [entry for entry in there if subset in ("", entry[1])]
 
 
 def _due(figure: Figure, tasks: Mapping[str, Task]) -> bool:
@@ -164,15 +201,17 @@ def _judged(
     model: str,
     row: Row | None,
 ) -> Verified:
-    apart = abs(ours - figure.value)
-    same = 0.5 * 10.0**-figure.digits + _NOISE  # half of the last digit, and float noise
-    if apart <= same:
-        return Verified(figure, ours, "equal", close)
-    if apart <= close:
-        return Verified(figure, ours, "close", close)
+    found = verdict(figure, ours, close)
+    if found != "different":
+        return Verified(figure, ours, found, close)
     others = [r for r in side.results.values() if r.task == figure.task and r not in results]
-    hints = causes(Case(figure, results, ours, max(same, 0.01), others, row, model))
-    return Verified(figure, ours, "different", close, tuple(hints))
+    hints = causes(Case(figure, results, ours, max(_same(figure), 0.01), others, row, model))
+    return Verified(figure, ours, found, close, tuple(hints))
+
+
+def _same(figure: Figure) -> float:
+    """Half of the last digit that was published, and float noise."""
+    return 0.5 * 10.0**-figure.digits + _NOISE
 
 
 def _ordered(found: Sequence[Verified]) -> list[Verified]:

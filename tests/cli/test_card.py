@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_a_diff_and_a_summary(card: Call, path: Path) -> None:
     assert "-      value: 30.0\n+      value: 25.0\n" in said.out
     assert "conflicting: README.md:16 STSB (test/default) cosine_pearson 30.0 -> 25.0\n" in said.out
     assert said.code == 0
+    assert card(A, path.resolve()).out.startswith(f"--- a{path.resolve()}\n+++ b{path.resolve()}\n")
 
 
 def test_check_and_write(card: Call, path: Path) -> None:
@@ -189,7 +191,12 @@ def test_a_suite_limits_what_is_written(card: Call, tmp_path: Path) -> None:
     suite = tmp_path / "mine.yaml"
     suite.write_text("suite: mine\ntitle: Mine\ntasks:\n- {name: Mine}\n", encoding="utf-8")
     said = card(A, "--suite", suite, "--data", tmp_path / "data")
-    assert (said.code, said.out.count("  - task:")) == (0, 1), said.err
+    assert (said.code, said.out.count("  - task:"), said.err) == (0, 1, "")
+    both = suite.with_name("both.yaml")
+    both.write_text(f"{suite.read_text('utf-8')}- {{name: Other}}\n", encoding="utf-8")
+    shutil.copytree(folder, folder.with_name("Other"))
+    said = card(A, "--suite", both, "--data", tmp_path / "data")
+    assert (said.code, said.err) == (0, "1 of 2 tasks of mine have no results: left out\n")
     said = card("local/ckpt", "--suite", suite, "--data", tmp_path / "data")
     assert said.code == 2
     assert "make them with: harness eval local/ckpt --suite mine" in said.err
@@ -226,6 +233,9 @@ def test_eval_results(card: Call, path: Path, tmp_path: Path) -> None:
     assert card(A, path, *options, "--write").code == 0
     assert card(A, path, *options, "--check").code == 0
     assert (tmp_path / ".eval_results" / "o__stsb.x.yaml").is_file()
+    absent = tmp_path / "absent" / "README.md"
+    said = card(A, absent, *options, "--write")
+    assert (said.code, "absent: no such folder" in said.err, absent.parent.exists()) == (2, True, False)
     said = card(A, path, "--format", "eval-results")
     assert (said.code, "needs --benchmark-map" in said.err) == (2, True)
 
@@ -250,7 +260,7 @@ def test_eval_results(card: Call, path: Path, tmp_path: Path) -> None:
         (("org/b",), "did you mean org/a"),
         ((f"{A}@ffff",), "revisions there: r1"),
         ((f"{A}+fp16",), "variants there"),
-        ((A, "--protocol", "jmteb"), "under protocol jmteb"),
+        ((A, "--protocol", "jmteb"), "error: org/a has results by mteb, but none under protocol jmteb"),
     ],
 )
 def test_wrong_input(card: Call, path: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -312,3 +322,22 @@ def test_push(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (said.code, said.out) == (0, "https://hub/c/1\n")
     assert hub.committed["README.md"].startswith(b"---\nmodel-index:\n")
     assert hub.calls[-1][1]["create_pr"] is False
+
+
+def test_push_of_other_formats(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = b"- dataset: {id: o/stsb, task_id: x}\r\n  value: 49.5\r\n"
+    hub = FakeHub(tmp_path, {"README.md": CARD.encode(), ".eval_results/o__stsb.x.yaml": old})
+    monkeypatch.setattr("harness.report.card_push.hub_api", lambda: hub)
+    table = tmp_path / "map.yaml"
+    table.write_text(
+        "benchmarks:\n- {task: STSB, dataset: o/stsb, task_id: x, scale: 100}\n"
+        "- {task: Mine, dataset: o/mine, task_id: y, scale: 1}\n",
+        encoding="utf-8",
+    )
+    options = ("--format", "eval-results", "--benchmark-map", table, "--on-conflict", "update", "--yes")
+    said = card(A, "--push", "org/a", *options)
+    assert (said.code, said.out) == (0, "https://hub/pr/4\n"), said.err
+    assert hub.committed[".eval_results/o__stsb.x.yaml"] == old.replace(b"49.5", b"50.0")
+    assert hub.committed.keys() == {".eval_results/o__stsb.x.yaml", ".eval_results/o__mine.y.yaml"}
+    said = card(A, "--push", "org/a", "--format", "table", "--yes")
+    assert (said.code, "README.md has no place for the table" in said.err) == (2, True)

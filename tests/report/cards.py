@@ -51,13 +51,12 @@ def jina_results(front: str) -> list[Result]:
     found = []
     for group in yaml.safe_load(front)["model-index"][0]["results"]:
         dataset, type_ = group["dataset"], group["task"]["type"]
+        task = names.task_of(dataset["type"])
+        assert task is not None
         kind, main = KINDS[type_]
         scores = {}
         for metric in group["metrics"]:
-            task, (split, subset), name = names.card_entry(
-                type_, dataset["type"], dataset["config"], dataset["split"], metric["type"]
-            )
-            scores[name] = hundredth(float(metric["value"]))
+            scores[names.today(metric["type"])] = hundredth(float(metric["value"]))
         changes: dict[str, Any] = {"kind": kind, "main": main, "metrics": scores, "exact": scores}
         found.append(
             result(
@@ -65,8 +64,8 @@ def jina_results(front: str) -> list[Result]:
                 task,
                 0.0,
                 **changes,
-                split=split,
-                subset=subset,
+                split=dataset["split"],
+                subset=dataset["config"],
                 data_revision=str(dataset["revision"]),
                 revision="c1ff9086a89a1123d7b5eff58055a665db4fb4b9",
             )

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.report.card import model_index
-from harness.report.card_read import card_results
+from harness.report.card_read import card_results, card_scores
 from harness.report.values import metric_value
 from tests.report.cards import affiliation_results, jina_results, readme, reference
 from tests.report.make import result
@@ -54,7 +54,7 @@ def test_the_protocol_is_read_off_the_names(shared: Path, tmp_path: Path) -> Non
 def test_the_affiliation_card(tmp_path: Path, shared: Path) -> None:
     path = card(tmp_path, reference(shared, "affiliation-reranker"))
     (one,) = card_results(path)
-    assert (one.task, one.split, one.subset, one.kind) == ("affiliation val", "test", "default", "reranking")
+    assert (one.task, one.split, one.subset, one.kind) == ("affiliation-val", "test", "default", "reranking")
     assert (one.protocol, one.main_metric) == ("sbert", "ndcg_at_10")
     assert one.metrics == {"map": 0.9294, "mrr_at_10": 0.9294, "ndcg_at_10": 0.9564}
     back = model_index([one], "generic")
@@ -70,10 +70,58 @@ def test_a_group_a_metric_is_one_result(tmp_path: Path) -> None:
     path = card(tmp_path, start + group.format("cosine_spearman", 50) + group.format("cosine_pearson", "n/a"))
     (one,) = card_results(path)
     assert one.metrics == {"cosine_spearman": 0.5}
-    assert one.undefined == {"cosine_pearson": "no number on the card"}
+    assert one.undefined == {"cosine_pearson": "no number of a known metric on the card"}
     path = card(tmp_path, start + group.format("cosine_spearman", 50) + group.format("cos_sim_spearman", 60))
-    with pytest.raises(DataError, match=r"line 14: STSB .* cosine_spearman twice.* line 5"):
+    with pytest.raises(DataError, match=r"line 21: STSB .* cosine_spearman twice.* line 12"):
         card_results(path)
+
+
+GROUP = """\
+  - task: {type: STS}
+    dataset: {type: C-MTEB/STSB, name: MTEB STSB, config: default, split: test, revision: %s}
+    metrics: [{type: cosine_spearman, value: %s}]
+"""
+START = "model-index:\n- name: a\n  results:\n"
+
+
+def test_a_score_given_twice_alike_counts_once(tmp_path: Path) -> None:
+    (one,) = card_results(card(tmp_path, START + 2 * GROUP % ("r", 50, "r", 50)))
+    assert one.metrics == {"cosine_spearman": 0.5}
+    path = card(tmp_path, START + 2 * GROUP % ("r1", 50, "r2", 60))
+    assert [(s.revision, s.value) for s in card_scores(path)[1]] == [("r1", 0.5), ("r2", 0.6)]
+    with pytest.raises(DataError, match=r"line 10: STSB stands on two revisions .* first in line 7"):
+        card_results(path)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_whatever_yaml_says_is_read(tmp_path: Path, bom: str, newline: str) -> None:
+    text = (
+        START + GROUP.replace("%s}\n", "'r'}\n").replace("%s", "&v 50.5") + GROUP.replace("%s", "*v")
+    ).replace("STSB", "BQ", 2)
+    path = tmp_path / "README.md"
+    path.write_bytes(f"{bom}---\n{text}---\n".replace("\n", newline).encode())
+    assert {r.task: r.metrics["cosine_spearman"] for r in card_results(path)} == {"BQ": 0.505, "STSB": 0.505}
+
+
+@pytest.mark.parametrize(
+    ("values", "shares"),
+    [((50, 0.5), (0.5, 0.005)), ((0.5, 0.25), (0.5, 0.25)), ((-20, 0.25), (-0.2, 0.0025))],
+)
+def test_the_scale_is_that_of_the_card(
+    tmp_path: Path, values: tuple[float, float], shares: tuple[float, float]
+) -> None:
+    mteb = START + GROUP % ("r", values[0]) + GROUP.replace("STSB", "BQ") % ("r", values[1])
+    own = GROUP.replace("type: STS}", "type: sentence-similarity}").replace("MTEB STSB", "Own") % ("r", 0.75)
+    found = {r.task: r for r in card_results(card(tmp_path, mteb + own))}
+    assert tuple(found[task].main_score for task in ("STSB", "BQ")) == pytest.approx(shares)
+    assert found["Own"].main_score == 0.75  # other groups have a scale of their own
+    low = own.replace("cosine_spearman", "nauc_recall_at_10_max").replace("0.75", "-1.4")
+    assert card_results(card(tmp_path, START + low))[0].main_score == -1.4  # a share, for all that
+    percent = card(
+        tmp_path, START + own.replace("cosine_spearman", "anchor_error_rate").replace("0.75", "7.5")
+    )
+    assert card_results(percent)[0].metrics == {"anchor_error_rate": 7.5}  # per cent wherever it stands
 
 
 @pytest.mark.parametrize(
@@ -82,6 +130,15 @@ def test_a_group_a_metric_is_one_result(tmp_path: Path) -> None:
         ("# no card\n", "line 1: no front matter"),
         ("---\nlicense: mit\n---\n", "line 2: the front matter has no model-index"),
         ("---\nmodel-index:\n- name: a\n  results: []\n---\n", "line 2: the front matter has no model-index"),
+        ("---\nmodel-index: no\n---\n", "line 2: model-index is not a list"),
+        ("---\na: [\n---\n", "line 3: not YAML"),
+        (f"---\n{START}{GROUP % ('r', 5)}- name: b\n  results: []\n---\n", "2 entries .lines 3 and 8."),
+        (f"---\n{START}{GROUP % ('r', 'n/a')}---\n", "line 5: none of the scores here"),
+        (f"---\n{START}{GROUP % ('r', '.nan')}---\n", "line 5: none of the scores here"),
+        (
+            f"---\nx: &x {{type: STS}}\n{START}{GROUP.replace('{type: STS}', '{<<: *x}') % ('r', 5)}---\n",
+            "line 6: a mapping merged",
+        ),
     ],
 )
 def test_what_is_missing_is_said_with_the_line(tmp_path: Path, text: str, message: str) -> None:

@@ -72,7 +72,7 @@ def test_a_new_file_an_equal_one_and_a_different_one() -> None:
     assert (made.path, made.before, made.changes[0].what) == (NAME, None, "added")
     assert files(text).changes[0].what == "unchanged"
     assert not files(text).stale
-    theirs = text.replace("75.12345678", "70.5  # theirs") + "  date: '2025-01-01'\n"
+    theirs = text.replace("75.12345678", "70.5  # theirs")
     for rule, what, value in (
         ("fail", "conflicting", "75.12345678"),
         ("update", "updated", "75.12345678"),
@@ -83,6 +83,44 @@ def test_a_new_file_an_equal_one_and_a_different_one() -> None:
         assert (change.what, change.line, change.old) == (what, 4, "70.5")
         assert file.after.decode() == theirs.replace("70.5", value)
     assert not files(theirs.replace("70.5", "75.12"), digits=2).stale
+    verified = theirs + "  verifyToken: x\n"
+    assert files(verified, "keep").after.decode() == verified
+
+
+def test_a_date_goes_with_its_value() -> None:
+    (wanted,) = entries([find()], [benchmark(date="2025-01-15T10:30:00Z")]).values()
+    text = entry_text(wanted)
+    assert '  date: "2025-01-15T10:30:00Z"\n' in text
+    assert parse_eval_result_entries(yaml.safe_load(text))[0].date == "2025-01-15T10:30:00Z"
+    old = text.replace("75.12345678", "70.5").replace("2025-01-15T10:30:00Z", "2024-01-01")
+    made = eval_files({NAME: wanted}, lambda name: old.encode(), on_conflict="update")[0]
+    assert made.after.decode() == text
+    with pytest.raises(DataError, match=r"line 5: the date there is the old value's"):
+        files(old, "update")
+    assert files(old, "keep").after.decode() == old
+    assert files(old.replace("70.5", "75.12345678")).changes[0].what == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2025-01-15", "2025-01-15"),
+        ('"2025-01-15"', "2025-01-15"),
+        ("2025-01-15T10:30:00Z", "2025-01-15T10:30:00+00:00"),
+        ("yesterday", None),
+        ("2025", None),
+    ],
+)
+def test_a_date_may_stand_without_quotes(tmp_path: Path, written: str, read: str | None) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text(
+        f"benchmarks:\n- {{task: Find, dataset: o/find, task_id: x, scale: 1, date: {written}}}\n", "utf-8"
+    )
+    if read is None:
+        with pytest.raises(ConfigError, match=r"line 2: .*date"):
+            load_map(path)
+    else:
+        assert load_map(path)[0].date == read
 
 
 def test_entries_of_others_stay() -> None:
@@ -99,8 +137,12 @@ def test_entries_of_others_stay() -> None:
         ("a: 1\n", "line 1: not a list"),
         ("- a: [\n", "line 2: not YAML"),
         (
-            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 1\n  verifyToken: x\n",
-            "line 2: the Hub has verified 1",
+            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 70\n  verifyToken: x\n",
+            "line 2: the Hub has verified 70",
+        ),
+        (
+            "- dataset: {id: o/find, task_id: '7654e21'}\n  value: 0.75\n",
+            "line 2: o/find 7654e21 is 0.75 there and 75.12345678 here, about a hundredfold",
         ),
         ("- dataset: {id: o/find, task_id: '7654e21'}\n", "line 1: no `value`"),
     ],

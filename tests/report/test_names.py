@@ -53,9 +53,9 @@ def test_every_figure_of_the_card(
     for group in groups:
         type_, dataset = group["task"]["type"], group["dataset"]
         for figure in group["metrics"]:
-            task, (split, subset), metric = names.card_entry(
-                type_, dataset["type"], dataset["config"], dataset["split"], figure["type"], protocol
-            )
+            task, metric = names.task_of(dataset["type"]), names.today(figure["type"], protocol)
+            split, subset = dataset["split"], dataset["config"]
+            assert task is not None
             seen[task, split, subset, metric] += 1
             info = known[task]
             assert info.type == type_
@@ -135,14 +135,3 @@ def test_the_metrics_of_an_old_card_from_a_result() -> None:
 )
 def test_data_sets_that_moved(dataset: str, task: str | None) -> None:
     assert names.task_of(dataset, {"mteb/banking77": "Banking77Classification"}) == task
-
-
-def test_what_no_card_has_is_an_error() -> None:
-    for wrong, words in (
-        (("STS", "elsewhere/x", None, "test", "cos_sim_spearman"), "data set of a card"),
-        (("STS", "C-MTEB/BQ", None, "test", "map"), "metric of STS"),
-        (("Image", "C-MTEB/BQ", None, "test", "map"), "task type"),
-    ):
-        with pytest.raises(UnknownNameError, match=words):
-            names.card_entry(*wrong)
-    assert names.card_entry("STS", "C-MTEB/BQ", None, "test", "cos_sim_pearson")[1] == ("test", "default")

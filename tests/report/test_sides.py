@@ -190,6 +190,7 @@ def test_a_model_card(tmp_path: Path) -> None:
     assert values == {
         ("AFQMC", "validation", "default"): {"cosine_spearman": 0.475, "manhattan_pearson": 0.4},
         ("SciFact", "test", "default"): {"ndcg_at_10": 0.645},
+        ("Mine", "test", "default"): {"accuracy": 0.99},
     }
     assert all(found.samples(r) is None for r in found.results.values())
 
@@ -211,17 +212,7 @@ def test_a_card_decides_by_tolerance_alone(tmp_path: Path) -> None:
     assert gate(old, worse, suite(task("SciFact")), rules).exit_code == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("# no front matter\n", "no model-index"),
-        ("---\ntitle: [\n---\n", "no model-index"),
-        ("---\nmodel-index: no\n---\n", "no model-index"),
-        ("---\nmodel-index:\n- name: a\n  results: []\n---\n", "none of its 0 figures"),
-    ],
-)
-def test_cards_that_say_nothing(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        card_side(card(tmp_path, text), "mteb")
-    with pytest.raises(DataError, match="cannot be read"):
-        card_side(tmp_path / "none.md", "mteb")
+def test_a_card_is_read_by_the_one_reader(tmp_path: Path) -> None:
+    """Errors and their lines are those of `tests/report/test_card_read.py`."""
+    with pytest.raises(DataError, match=r"README\.md, line 1: no front matter"):
+        card_side(card(tmp_path, "# no front matter\n"), "mteb")

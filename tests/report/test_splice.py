@@ -16,6 +16,7 @@ import yaml
 from harness.errors import DataError
 from harness.report.card import Group, groups_of
 from harness.report.card_files import File, write_file
+from harness.report.card_index import index_of
 from harness.report.card_match import holds
 from harness.report.card_plan import DEFAULT, Rules, plan
 from harness.report.front_matter import parse_card
@@ -261,6 +262,13 @@ def test_a_card_without_results_gets_them(text: str, new: str) -> None:
     assert came.replace("  # none", "").replace("results: \n", "results:\n") == new.format(block)
 
 
+def test_aliases_elsewhere_are_kept_and_not_written_out() -> None:
+    levels = ["a0: &a0 x", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30))]
+    text = CARD.replace("license: mit  # as is\n", "\n".join([*levels, "*a0 : y", ""]))
+    new = write(text, groups(one(0.4)), UPDATE)  # a third of the stars in the sky if they were
+    assert new == text.replace("50.0", "40.0")
+
+
 def test_a_file_of_yaml_only(seed: str, seed_results: list[Result]) -> None:
     seed = seed.rstrip("\n")
     card = parse_card(seed.encode(), "seed.yaml", whole=True)
@@ -273,8 +281,8 @@ def test_a_file_of_yaml_only(seed: str, seed_results: list[Result]) -> None:
 
 
 REFUSED = {
-    "anchors": (CARD.replace("value: 50.0", "value: &v 50.0"), "line 4: anchors or aliases .*lines 16"),
-    "aliases": (CARD.replace("mit ", "&x mit").replace("name: a", "name: *x"), "lines 4"),
+    "anchors": (CARD.replace("value: 50.0", "value: &v 50.0"), "line 4: anchors or aliases .*line 16"),
+    "aliases": (CARD.replace("mit ", "&x mit").replace("name: a", "name: *x"), r"\(line 4\)"),
     "flow results": (
         "---\nmodel-index:\n- name: a\n  results: [{task: {type: STS}}]\n---\n",
         "line 4: flow style",
@@ -291,6 +299,8 @@ REFUSED = {
     "not a list": ("---\nmodel-index: 5\n---\n", "line 2: model-index is not a list"),
     "not YAML": ("---\na: 1\nb: [1\nc: 2\n---\n", "line 4: not YAML"),
     "a tab": ("---\na:\n\tb: 1\n---\n", "line 3: not YAML"),
+    "lines of YAML 1.1": ("---\na: x\u2028 y\x85 z\nb: [\n---\n", "line 4: not YAML"),
+    "CR alone": (CARD.replace("\n", "\r"), "line 1: lines that end in CR alone"),
     "a control character": ("---\na: 1\nb: \x07\n---\n", "line 3: not YAML"),
     "not a mapping": ("---\n- a\n---\n", "line 2: .*not a mapping"),
     "no end": ("---\na: 1\n", "line 1: .*no closing ---"),
@@ -334,6 +344,18 @@ def test_conflicts_fail_update_or_keep() -> None:
         (change,) = made.changes
         assert (change.what, change.line, change.old, change.new) == (what, 16, "50.0", "40.0")
         assert f"value: {value}\n" in spliced(card, made, groups(one(0.4)), rules).decode()
+
+
+def test_what_the_hub_has_verified_stays() -> None:
+    for mark in ("verified: true", "verifyToken: abc"):
+        text = CARD.replace("50.0", f"49.0\n      {mark}")
+        assert write(text, groups(one()), Rules(on_conflict="keep")) == text
+        with pytest.raises(DataError, match="the Hub has verified"):
+            write(text, groups(one()), UPDATE)
+        here = text.replace("49.0", "50.0")
+        assert not holds(groups(one())[0], index_of(parse_card(here.encode(), "README.md")).groups[0])
+    text = CARD.replace("50.0", "49.0\n      verified: false")
+    assert write(text, groups(one()), UPDATE) == text.replace("49.0", "50.0")
 
 
 def test_a_value_that_is_no_number_is_replaced_whole() -> None:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx2
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from harness.definition import TaskDefinition
-from harness.errors import DataError
+from harness.errors import ConfigError
 from harness.models.catalog import load_catalog
+from harness.report.averages import expected_means, mean_lines, means, verify_means
+from harness.report.card import model_index
+from harness.report.card_read import card_scores
 from harness.report.causes import Case, causes
 from harness.report.published import Figure, card_figures, expected_figures, stored_figures
 from harness.report.sides import Side
-from harness.report.verify import exit_code, verify
+from harness.report.verify import exit_code, notes, to_json, verify
 from harness.store import Store
 from harness.suite import load_definition, load_suite
 from harness.types import Result
 from tests.cli.test_cli import Answer, inside  # noqa: F401 - a fixture
+from tests.report.cards import jina_results, reference
 from tests.report.make import result
 
 CARD = """---
@@ -79,19 +88,45 @@ def test_a_card_gives_every_figure_by_todays_names(card: Path) -> None:
     assert [f.value for f in card_figures(card, "mteb")] == pytest.approx([48.5, 50.59, 31.544])
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("# no front", "no model-index"),
-        ("---\na: [\n---\n", "no YAML"),
-        ("---\nmodel-index: 3\n---\n", "no model-index"),
-    ],
-)
-def test_a_card_without_figures_is_refused_by_name(card: Path, text: str, why: str) -> None:
-    card.write_text(text)
-    with pytest.raises(DataError, match=why) as refused:
-        card_figures(card, "mteb")
-    assert str(card) in str(refused.value)
+def test_a_card_of_both_profiles_has_two_scales(card: Path) -> None:
+    ours = [result(A, "STSB", 0.5, kind="sts", main="cosine_spearman"), result(A, "Own", 0.875, split="val")]
+    found = model_index(ours[:1]) + model_index(ours[1:], "generic").partition("results:\n")[2]
+    card.write_text(f"---\n{found}---\n", encoding="utf-8")
+    figures = card_figures(card, "mteb")
+    assert [(f.task, f.split, f.value, f.digits) for f in figures] == [
+        ("STSB", "test", 50.0, 1),
+        ("Own", "val", 87.5, 1),
+    ]
+    assert [one.verdict for one in verify(side(*ours), figures, None, model=A)] == ["equal", "equal"]
+
+
+def test_every_kind_of_task_comes_back_from_a_card(tmp_path: Path) -> None:
+    """The reference results of the smoke suite have every metric that there is, p-MRR and nAUC too."""
+    store = Store(Path(__file__).parents[2] / "results" / "reference", repair=False)
+    ours = list(store.results(models=["sentence-transformers/all-MiniLM-L6-v2"]))
+    (tmp_path / "card.yaml").write_text(model_index(ours, "generic"), encoding="utf-8")
+    scores = {(s.task, s.split, s.subset, s.metric): s.value for s in card_scores(tmp_path / "card.yaml")[1]}
+    due = {(r.task, r.split, r.subset, m): r.exact.get(m, v) for r in ours for m, v in r.metrics.items()}
+    assert len(ours) > 20
+    assert scores == due
+    found = verify(side(*ours), card_figures(tmp_path / "card.yaml", "mteb"), None, model=A)
+    assert [one.verdict for one in found] == ["equal"] * len(ours)
+
+
+def test_a_figure_without_a_split_is_of_every_split_that_is_stored() -> None:
+    told = figure(45.0, split="")
+    (found,) = verify(side(sts(0.45)), [told], None, model=A)
+    assert (found.verdict, found.place) == ("equal", "AFQMC")
+    (found,) = verify(side(sts(0.4), sts(0.5, split="test")), [told], None, model=A)
+    assert found.ours == pytest.approx(45)
+    (found,) = verify(side(sts(0.45, subset="zh")), [told], None, model=A)
+    assert found.verdict == "absent"
+
+
+def test_of_two_revisions_on_a_card_ours_is_compared() -> None:
+    told = [figure(50.59, revision="r1"), figure(40.0, revision="r2")]
+    (found,) = verify(side(sts(0.4, data_revision="r2")), told, None, model=A)
+    assert (found.figure.revision, found.verdict) == ("r2", "equal")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +153,16 @@ def test_a_task_may_state_its_own_tolerance_and_what_is_expected() -> None:
         (found,) = verify(side(one), figures, [task], model=A)
         assert found.verdict == verdict
     assert expected_figures([task], ["b"], "toy") == []
+    one = replace(sts(0.7005), task="SmokeSTS", split="test")
+    told = [replace(figures[0], value=70.0, digits=2)]
+    assert verify(side(one), told, [replace(task, tolerance=0.0)], model=A)[0].verdict == "different"
+    assert verify(side(one), told, [replace(task, tolerance=None)], model=A)[0].verdict == "close"
+
+
+def test_a_metric_that_ours_lacks_is_named() -> None:
+    (found,) = verify(side(sts(0.5)), [figure(80.0, metric="max_ap", spelled="max_ap")], None, model=A)
+    assert (found.verdict, found.hints) == ("absent", ("ours has no max_ap",))
+    assert notes([found]) == ["AFQMC (validation/default): published, not compared; ours has no max_ap"]
 
 
 def test_the_main_metric_counts_under_any_spelling_and_what_is_not_scored_is_named(card: Path) -> None:
@@ -205,6 +250,69 @@ def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) 
     assert tree.code == 0, tree.err
 
 
+def test_the_protocol_is_the_one_that_is_stored(
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+) -> None:
+    ours = result(
+        A, "my-val", 0.0, kind="reranking", protocol="sbert", split="val", main="ndcg_at_10",
+        metrics={"map": 0.9, "ndcg_at_10": 0.95}, exact={"map": 0.9, "ndcg_at_10": 0.95},
+    )  # fmt: skip
+    store = Store(tmp_path / "own")
+    store.put(ours)
+    (tmp_path / "README.md").write_text(f"---\n{model_index([ours], 'generic')}---\n", encoding="utf-8")
+    there = ("--results", str(store.root), "--card", str(tmp_path))
+    told = inside("verify", A, *there, "--json")
+    assert told.code == 0, told.err
+    (score,) = json.loads(told.out)["scores"]
+    assert (score["task"], score["split"], score["ours"], score["answer"]) == ("my-val", None, 95.0, "equal")
+    other = inside("verify", A, *there, "--protocol", "mteb")
+    assert other.code == 2
+    assert "org/a has results by sbert, but none under protocol mteb" in other.err
+    assert "did you mean" not in other.err
+
+
+def test_the_card_on_the_hub(
+    card: Path,
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, str]] = []
+    failures: list[Exception] = []
+
+    def download(repository: str, name: str) -> str:
+        inspect.signature(huggingface_hub.HfApi.hf_hub_download).bind(None, repository, name)
+        asked.append((repository, name))
+        if failures:
+            raise failures.pop()
+        return str(card)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("harness.network.why_offline", lambda offline: "")
+    store = Store(tmp_path / "own")
+    store.put(sts(0.5059))
+    there = (A, "--against", "card", "--results", str(store.root))
+    told = inside("verify", *there)
+    assert (told.code, asked) == (0, [(A, "README.md")]), told.err
+    assert "org/a@r1 against the card of org/a: 1 equal" in told.err
+    response: Any = SimpleNamespace(headers={}, request=None, status_code=404)
+    for failure, words in (
+        (RemoteEntryNotFoundError("404", response=response), "org/a on the hub has no README.md"),
+        (RepositoryNotFoundError("401", response=response), "no model org/a"),
+        (LocalEntryNotFoundError("cannot reach"), "the hub gives no card of org/a"),
+        (httpx2.ConnectTimeout("slow"), "the hub gives no card of org/a"),
+    ):
+        failures.append(failure)
+        told = inside("verify", *there)
+        assert told.code == 2
+        assert words in told.err
+        assert "--card README.md" in told.err
+    asked.clear()
+    told = inside("verify", "org/b", "--against", "card", "--results", str(store.root))
+    assert (told.code, asked) == (2, [])  # nothing is fetched for a model without results
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -215,7 +323,9 @@ def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) 
         ((A, "--against", "published"), "--published DIR"),
         ((A, "--against", "published", "--card", "CARD"), "does not go with"),
         ((A, "--published", "nowhere"), "no such folder"),
+        ((A, "--card", "nowhere.md"), "nowhere.md: cannot be read (No such file"),
         ((A, "--model-only", "--card", "CARD"), "leave out"),
+        ((A, "--model-only", "--protocol", "mteb"), "leave out"),
         ((A, "--dtype", "float16"), "go with --model-only"),
     ],
 )
@@ -234,8 +344,75 @@ def test_what_cannot_be_answered_says_what_to_do(
     assert words in answer.err
 
 
+def test_the_means_of_a_suite_are_compared_where_every_task_was(shared: Path, tmp_path: Path) -> None:
+    """63.79 and 64.95 are the means of the seed card, by hand."""
+    front = reference(shared, "jina-embeddings-v2-base-zh")
+    (tmp_path / "card.yaml").write_text(front, encoding="utf-8")
+    tasks = load_suite("cmteb").tasks
+    ours = side(*(replace(r, model=A) for r in jina_results(front)))
+    figures = card_figures(tmp_path / "card.yaml", "mteb")
+    found = verify(ours, figures, tasks, model=A)
+    over_tasks, over_types = means(found, tasks)
+    assert (over_tasks.over, over_tasks.count, over_types.over, over_types.count) == ("tasks", 35, "types", 6)
+    assert (over_tasks.published, over_types.published) == pytest.approx((63.79, 64.95), abs=0.005)
+    assert (over_tasks.ours, over_types.ours) == pytest.approx((63.79, 64.95), abs=0.005)
+    assert mean_lines([over_tasks]) == ["mean over 35 tasks: published 63.79, ours 63.79 (+0.0000)"]
+    assert to_json(found, A, "card", [over_tasks])["means"][0]["count"] == 35
+    assert means(found[:-1], tasks) == []  # a task was not published
+    fewer = side(*list(ours.results.values())[:-1])
+    assert means(verify(fewer, figures, tasks, model=A), tasks) == []  # or is not ours
+    assert means(found, None) == []
+
+
+def test_published_means_are_compared() -> None:
+    tasks = [
+        load_definition(TaskDefinition.model_validate({"name": name, "source": {"folder": "smoke"}}), "mteb")
+        for name in ("SmokeSTS", "SmokeSTSJa", "SmokeTopics")
+    ]
+    scores = dict(zip((task.name for task in tasks), (0.5, 0.7, 0.9), strict=True))
+    ours = side(*(result(A, t.name, scores[t.name], kind=t.kind, main=t.shown) for t in tasks))
+    sts, other = tasks[0].column, tasks[2].column
+    assert sts != other
+
+    def judged(stated: dict[str, float], mine: Side = ours) -> list[tuple[str, str, str]]:
+        figures = expected_means({"ORG/a": stated, "org/b": {"nothing": 1}}, tasks, [A], "toy")
+        return [(v.place, v.verdict, *v.hints) for v in verify_means(mine, figures, tasks)]
+
+    assert judged({"tasks": 0.70, "types": 0.75, sts: 60.05, other: 80.0}) == [
+        ("mean over tasks", "equal"),
+        ("mean over types", "equal"),
+        (f"mean of {sts}", "close"),
+        (f"mean of {other}", "different", "average: see its tasks, one by one"),
+    ]
+    assert judged({"tasks": 75.0})[0][1:] == (
+        "different",
+        "average: our mean over types is the published one",
+    )
+    partly = side(*list(ours.results.values())[1:])
+    assert judged({"tasks": 70.0, other: 90.0}, partly) == [
+        ("mean over tasks", "absent", "not every task of it is scored here"),
+        (f"mean of {other}", "equal"),
+    ]
+    with pytest.raises(ConfigError, match=r"toy: aggregate\.expect has a mean of 'Nothing'"):
+        judged({"Nothing": 1})
+
+
 def test_the_suites_of_the_project_state_figures_that_are_read() -> None:
     tasks = load_suite("cmteb").tasks
     figures = expected_figures(tasks, ["jinaai/jina-embeddings-v2-base-zh"], "cmteb")
     assert len(figures) == 35
     assert sum(f.value for f in figures) / 35 == pytest.approx(63.79, abs=0.01)
+    glucose = load_suite("jmteb")
+    stated = expected_means(
+        glucose.aggregate.expect, glucose.tasks, ["pkshatech/GLuCoSE-base-ja-v2"], "jmteb"
+    )
+    assert {f.task: f.value for f in stated} == pytest.approx(
+        {
+            "mean over tasks": 72.23,
+            "mean of Retrieval": 73.36,
+            "mean of STS": 82.96,
+            "mean of Classification": 74.21,
+            "mean of Clustering": 48.65,
+        }
+    )
+    assert {f.digits for f in stated} == {2}
