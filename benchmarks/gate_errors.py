@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from harness.report.gate.rules import BUILT_IN, Rule
+from harness.report.gate.verdict import Check, judged
 from harness.report.paired import paired
-from harness.report.rules import BUILT_IN, Rule
-from harness.report.verdict import Check, judged
 from harness.types import Result
 
 LEVEL = 0.05
@@ -153,7 +153,7 @@ def result(sort: Sort, model: str, value: float) -> Result:
 
 
 def check(sort: Sort, random: Random, shift: float, seed: int) -> Check:
-    """One task of a gate, as `harness.report.gate` makes it, without a tolerance."""
+    """One task of a gate, as `harness.report.gate.decide` makes it, without a tolerance."""
     tables = sort.draw(random, shift)
     old, new = (
         result(sort, name, sort.value(table)) for name, table in zip(("old", "new"), tables, strict=True)

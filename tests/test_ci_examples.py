@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from harness.report.rules import load_gates
+from harness.report.gate.rules import load_gates
 from tests.cli.test_cli import Answer, inside
 
 __all__ = ["inside"]

@@ -16,8 +16,8 @@ from harness.errors import ModelError
 from harness.models import load_model
 from harness.models.catalog import load_catalog
 from harness.models.hub import package_folder
-from harness.report.gate import Gate, gate
-from harness.report.rules import Gates
+from harness.report.gate.decide import Gate, gate
+from harness.report.gate.rules import Gates
 from harness.report.sides import Side, stored_side
 from harness.run import evaluate
 from harness.store import Store

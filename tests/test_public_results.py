@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.report import leaderboard, suite_table
-from harness.report.aggregate import SuiteTable, Table, aggregate
+from harness.report.board.aggregate import aggregate
+from harness.report.board.rows import SuiteTable, Table
 from harness.store import Store
 from harness.store.snapshot import snapshot
 from harness.suite import load_suite

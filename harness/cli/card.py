@@ -13,8 +13,8 @@ import typer
 from harness.cli import common
 
 if TYPE_CHECKING:
-    from harness.report.card_make import Made
-    from harness.report.card_plan import Rules
+    from harness.report.card.make import Made
+    from harness.report.card.plan import Rules
 
 
 class Profile(StrEnum):
@@ -149,10 +149,10 @@ def card(
     from harness.data.mteb_catalog import catalog as mteb_catalog
     from harness.models.catalog import load_catalog
     from harness.paths import cache_folder
-    from harness.report.card_make import make
-    from harness.report.card_plan import Rules
-    from harness.report.card_source import known_tasks, model_results, written_by
-    from harness.report.eval_results import load_map
+    from harness.report.card.eval_results import load_map
+    from harness.report.card.make import make
+    from harness.report.card.plan import Rules
+    from harness.report.card.source import known_tasks, model_results, written_by
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -203,8 +203,8 @@ def _edit(
 ) -> None:
     """Show, check or write what would change in files here."""
     from harness.errors import DataError
-    from harness.report.card_files import as_json, read_file, summary, unified, write_file
-    from harness.report.card_make import decided
+    from harness.report.card.files import as_json, read_file, summary, unified, write_file
+    from harness.report.card.make import decided
 
     card = readme / "README.md" if readme.is_dir() else readme
     root = Path() if form in (Format.model_index, Format.table) else card.parent
@@ -237,9 +237,9 @@ def _edit(
 def _push(made: Made, repository: str, label: str, *, direct: bool, yes: bool) -> None:
     """Show what would change on the Hub, ask, and open a pull request."""
     from harness.errors import ConfigError
-    from harness.report import card_push
-    from harness.report.card_files import summary, unified
-    from harness.report.card_make import decided
+    from harness.report.card import push as card_push
+    from harness.report.card.files import summary, unified
+    from harness.report.card.make import decided
 
     api = card_push.hub_api()
     there = card_push.remote(api, repository)

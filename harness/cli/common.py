@@ -14,7 +14,7 @@ import typer
 from harness.cli import complete
 
 if TYPE_CHECKING:
-    from harness.report.drawing import Drawing
+    from harness.report.plots.drawing import Drawing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Make no network call.")]
@@ -154,8 +154,8 @@ def write(path: Path, text: str, say: Callable[[str], None] = say) -> None:
 def plot(drawing: Drawing, path: Path | None, say: Callable[[str], None], *, png: bool) -> None:
     """A drawing as SVG on stdout or in a file, or as PNG in a file. ConfigError where that cannot be."""
     from harness.errors import ConfigError
-    from harness.report.drawing import to_svg
-    from harness.report.png import to_png
+    from harness.report.plots.drawing import to_svg
+    from harness.report.plots.png import to_png
 
     if not png:
         if path is None:

@@ -84,8 +84,8 @@ def compare(
 
     from harness.errors import ConfigError, StoreError
     from harness.models.catalog import load_catalog
-    from harness.report import compare_report
-    from harness.report.compare import compare as decide
+    from harness.report.compare import render as compare_report
+    from harness.report.compare.pairs import compare as decide
     from harness.store import Store
 
     if len(models) < 2:
@@ -124,7 +124,7 @@ def compare(
         reasons = [f"{name}: {why}" for match in found.matches for name, why in match.barred.items()]
         raise StoreError("\n".join(["nothing can be compared", *dict.fromkeys(reasons)]))
     if drawn:
-        from harness.report.compare_page import drawings
+        from harness.report.compare.page import drawings
 
         common.plot(drawings(found, found.matches[0])[0], output, say, png=format is Format.png)
         return
@@ -135,7 +135,7 @@ def compare(
             return
         text = js.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
     elif format is Format.html:
-        from harness.report.compare_page import to_html
+        from harness.report.compare.page import to_html
 
         text = to_html(found)
     else:
@@ -191,7 +191,7 @@ def _command(model: str, suite: str | None) -> str:
 def _all_there(models: Sequence[str], sides: Sequence[Side], suite: Suite, name: str) -> None:
     """Raise where a model lacks tasks of the suite that another one has."""
     from harness.errors import StoreError
-    from harness.report.compare import lacking
+    from harness.report.compare.pairs import lacking
 
     gone = [lacking(side, suite.tasks) for side in sides]
     by_all = set(gone[0]).intersection(*gone[1:])
@@ -215,7 +215,7 @@ def _shared(sides: Sequence[Side], models: Sequence[str], cache: Path | None) ->
     from harness.data.mteb_catalog import catalog
     from harness.errors import StoreError
     from harness.paths import cache_folder
-    from harness.report.shared_tasks import shared_tasks
+    from harness.report.compare.tasks import shared_tasks
     from harness.suite_file import read_suite, suite_names
 
     known = catalog(cache_folder(cache))

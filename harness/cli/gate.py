@@ -15,10 +15,10 @@ from harness.cli import common, complete
 
 if TYPE_CHECKING:
     from harness.models.catalog import Catalog
-    from harness.report.gate import Gate
-    from harness.report.rules import Gates
+    from harness.report.gate.decide import Gate
+    from harness.report.gate.rules import Gates
+    from harness.report.gate.verdict import Check
     from harness.report.sides import Side
-    from harness.report.verdict import Check
     from harness.store import Store
     from harness.suite import Suite
 
@@ -87,9 +87,9 @@ def gate(
     from harness.errors import ConfigError
     from harness.models.catalog import load_catalog
     from harness.models.resolve import parse_reference
-    from harness.report import gate_report
-    from harness.report.gate import gate as decide
-    from harness.report.rules import load_gates
+    from harness.report.gate import render as gate_report
+    from harness.report.gate.decide import gate as decide
+    from harness.report.gate.rules import load_gates
     from harness.report.sides import stored_side
     from harness.store import Store
     from harness.suite import load_suite
@@ -132,8 +132,8 @@ def _refusals(
 ) -> Iterator[None]:
     """What cannot be compared at all is said in every report, too: a CI system shows these, not stderr."""
     from harness.errors import HarnessError
-    from harness.report import gate_report
-    from harness.report.gate import refused
+    from harness.report.gate import render as gate_report
+    from harness.report.gate.decide import refused
 
     try:
         yield
@@ -159,7 +159,7 @@ def _misnamed(rules: Gates, suite: Suite) -> Iterator[str]:
 
 
 def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None:
-    from harness.report import gate_report
+    from harness.report.gate import render as gate_report
 
     if json:
         common.answer_json(gate_report.to_json(found))
@@ -179,7 +179,7 @@ def _answer(found: Gate, annotations: Annotations | None, *, json: bool) -> None
 def _annotated(found: Gate, system: Annotations) -> str:
     import json as js
 
-    from harness.report import gate_ci
+    from harness.report.gate import ci as gate_ci
 
     if system is Annotations.github:
         return gate_ci.to_github(found)
@@ -229,7 +229,7 @@ def _texts(suite: Suite, offline: bool) -> Any:
 
 def _write(found: Gate, markdown: str, junit: Path | None, summary: Path | None) -> None:
     from harness.errors import ConfigError
-    from harness.report.gate_ci import to_junit
+    from harness.report.gate.ci import to_junit
 
     for path, text, mode in ((junit, to_junit(found), "w"), (summary, markdown, "a")):
         if path is None:

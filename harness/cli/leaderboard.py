@@ -14,7 +14,7 @@ from harness.cli import common, complete
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.report.leaderboard import Leaderboard
+    from harness.report.board.leaderboard import Leaderboard
     from harness.store import Store
 
 
@@ -93,7 +93,7 @@ def leaderboard(
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
         )
     if format in (Format.svg, Format.png):
-        from harness.report.front import front
+        from harness.report.board.front import front
 
         common.plot(front(board), output, say, png=format is Format.png)
         return
@@ -112,6 +112,6 @@ def leaderboard(
 
 
 def _page(board: Leaderboard, stores: Sequence[Store], say: Callable[[str], None]) -> str:
-    from harness.report.intervals import intervals
+    from harness.report.board.intervals import intervals
 
     return board.to_html(intervals(board, stores, say))

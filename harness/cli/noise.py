@@ -61,9 +61,9 @@ def noise(
     common.hush(0)
     from harness.models import load_model
     from harness.paths import write_atomic
-    from harness.report.noise import noise as measure
-    from harness.report.noise_file import merged, to_yaml
-    from harness.report.rules import load_gates
+    from harness.report.gate.noise import noise as measure
+    from harness.report.gate.noise_file import merged, to_yaml
+    from harness.report.gate.rules import load_gates
     from harness.suite import load_suite
 
     if output.exists():

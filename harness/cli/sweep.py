@@ -166,7 +166,7 @@ def writer(path: Path) -> Callable[[Sweep, Path], None]:
         MissingExtraError: a PNG without matplotlib.
     """
     from harness.errors import ConfigError
-    from harness.report.png import check_png
+    from harness.report.plots.png import check_png
 
     known = {".svg": _plot, ".png": _plot, ".md": _table, ".csv": _table, ".json": _table}
     ending = path.suffix.lower()
@@ -202,8 +202,8 @@ def _applies(task: Any, card: Any) -> bool:
 
 
 def _plot(made: Sweep, path: Path) -> None:
-    from harness.report.drawing import to_svg
-    from harness.report.png import to_png
+    from harness.report.plots.drawing import to_svg
+    from harness.report.plots.png import to_png
 
     if path.suffix.lower() == ".png":
         to_png(made.to_drawing(), path)

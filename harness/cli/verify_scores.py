@@ -10,8 +10,8 @@ from harness.cli import common
 
 if TYPE_CHECKING:
     from harness.models.catalog import Catalog, Row
-    from harness.report.published import Figure
     from harness.report.sides import Side
+    from harness.report.verify.published import Figure
     from harness.suite import Suite
 
 
@@ -38,9 +38,9 @@ def compare_scores(
     from harness.cli.lacking import default_suite
     from harness.errors import StoreError
     from harness.models.catalog import load_catalog
-    from harness.report import verify as report
-    from harness.report.averages import mean_lines, means, verify_means
-    from harness.report.card_source import held_protocol, own_side
+    from harness.report.card.source import held_protocol, own_side
+    from harness.report.verify import judge as report
+    from harness.report.verify.averages import mean_lines, means, verify_means
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -92,8 +92,8 @@ def _figures(
 ) -> tuple[list[Figure], list[Figure], str]:
     """What was published of tasks, as means of a suite, and how a line names where."""
     from harness.errors import ConfigError
-    from harness.report.averages import expected_means
-    from harness.report.published import card_figures, expected_figures, stored_figures
+    from harness.report.verify.averages import expected_means
+    from harness.report.verify.published import card_figures, expected_figures, stored_figures
 
     if against == "card":
         hub = row.hub if row and row.hub else _name(model)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 # imported here and not below: importing a submodule later would put the module in the function's place
 from harness.paths import cache_folder
-from harness.report.aggregate import SuiteTable, SuiteTask, Table
-from harness.report.leaderboard import Leaderboard
-from harness.report.leaderboard import leaderboard as build
+from harness.report.board.build import leaderboard as build
+from harness.report.board.leaderboard import Leaderboard
+from harness.report.board.rows import SuiteTable, SuiteTask, Table
 from harness.store import Store
 from harness.store.snapshot import snapshot
 from harness.streams import after
@@ -59,7 +59,7 @@ def leaderboard(
     def banded(table: Table) -> tuple[Sequence[str | None], Sequence[str]]:
         if not any(result.samples_sha256 for row in table.rows for result in row.results.values()):
             return [None] * len(table.rows), ()
-        from harness.report.bands import bands
+        from harness.report.board.bands import bands
 
         return bands(table, [Store(each.root, repair=False) for each in stores], home, say)
 

@@ -17,7 +17,7 @@ from harness.errors import ConfigError, StoreError, UnknownNameError
 from harness.models.catalog import Catalog
 from harness.models.resolve import parse_reference
 from harness.report.addresses import unmoved
-from harness.report.card_read import card_results
+from harness.report.card.read import card_results
 from harness.store import Store
 from harness.store.files import NO_REVISION, place_of
 from harness.types import Result

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.entries import Entry
-from harness.report.drawing import Drawing
 from harness.report.markdown import escape, table
-from harness.report.plot import Line, lines
+from harness.report.plots.charts import Line, lines
+from harness.report.plots.drawing import Drawing
 from harness.types import Result
 
 DIGITS = 4  # of scores x100 in CSV and JSON

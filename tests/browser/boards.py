@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from harness.report.aggregate import SuiteTable
-from harness.report.leaderboard import Leaderboard, leaderboard
+from harness.report.board.build import leaderboard
+from harness.report.board.leaderboard import Leaderboard
+from harness.report.board.rows import SuiteTable
 from harness.types import Result
 from tests.report.make import result, suite, task
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.compare import compare
-from harness.report.compare_page import to_html
+from harness.report.compare.page import to_html
+from harness.report.compare.pairs import compare
 from tests.browser.boards import HOSTILE
 from tests.browser.conftest import SCREENSHOTS, Visit
 from tests.report.test_compare import drawn, item, queries, side

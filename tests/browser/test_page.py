@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.report.aggregate import Table, aggregate
-from harness.report.leaderboard import Leaderboard, leaderboard
+from harness.report.board.aggregate import aggregate
+from harness.report.board.build import leaderboard
+from harness.report.board.leaderboard import Leaderboard
+from harness.report.board.rows import Table
 from tests.browser.boards import TYPES, board_of, hostile_board, metas, results_of, table_of
 from tests.browser.conftest import SCREENSHOTS, Visit
 from tests.report.make import result, suite

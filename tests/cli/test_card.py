@@ -290,7 +290,7 @@ def test_push(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     said = card(A, "--push", "org/a")
     assert (said.code, "set HF_TOKEN" in said.err) == (2, True)
     hub = FakeHub(tmp_path, {"README.md": CARD.encode()})
-    monkeypatch.setattr("harness.report.card_push.hub_api", lambda: hub)
+    monkeypatch.setattr("harness.report.card.push.hub_api", lambda: hub)
 
     def calls() -> list[str]:
         return [name for name, _ in hub.calls]
@@ -327,7 +327,7 @@ def test_push(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_push_of_other_formats(card: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = b"- dataset: {id: o/stsb, task_id: x}\r\n  value: 49.5\r\n"
     hub = FakeHub(tmp_path, {"README.md": CARD.encode(), ".eval_results/o__stsb.x.yaml": old})
-    monkeypatch.setattr("harness.report.card_push.hub_api", lambda: hub)
+    monkeypatch.setattr("harness.report.card.push.hub_api", lambda: hub)
     table = tmp_path / "map.yaml"
     table.write_text(
         "benchmarks:\n- {task: STSB, dataset: o/stsb, task_id: x, scale: 100}\n"

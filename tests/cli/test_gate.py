@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.report.rules import load_gates
+from harness.report.gate.rules import load_gates
 from tests.cli.test_cli import Answer, inside
 from tests.toys import sts_rows, write_task
 

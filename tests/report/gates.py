@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from harness.report.rules import Gates
+from harness.report.gate.rules import Gates
 from harness.report.sides import Side
 from harness.scorers import scorer
 from harness.suite import Suite

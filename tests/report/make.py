@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.aggregate import SuiteTable, SuiteTask
+from harness.report.board.rows import SuiteTable, SuiteTask
 from harness.types import Result
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from harness.errors import ConfigError
-from harness.report.aggregate import Row, SuiteTable, SuiteTask, Table, aggregate, metric_value
+from harness.report.board.aggregate import aggregate, metric_value
+from harness.report.board.rows import Row, SuiteTable, SuiteTask, Table
 from harness.types import Result
 from tests.report.make import result, suite, task
 

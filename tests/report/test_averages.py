@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness.report import suite_table
-from harness.report.aggregate import aggregate
+from harness.report.board.aggregate import aggregate
 from harness.suite import load_suite
 from harness.types import Result
 from tests.report.make import result

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from harness.report import bands
-from harness.report.aggregate import Table, aggregate
-from harness.report.leaderboard import leaderboard
+from harness.report.board import bands
+from harness.report.board.aggregate import aggregate
+from harness.report.board.build import leaderboard
+from harness.report.board.rows import Table
 from harness.report.values import metric_value
 from harness.store import Store
 from harness.store.snapshot import snapshot

@@ -14,7 +14,7 @@ import yaml
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 
 from harness.errors import ConfigError, DataError
-from harness.report.card import model_index
+from harness.report.card.groups import model_index
 from harness.types import Result
 from tests.report.cards import affiliation_results, jina_results, reference
 from tests.report.make import result

@@ -11,8 +11,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
 from harness.errors import ConfigError, HarnessError
-from harness.report.card_files import File
-from harness.report.card_push import hub_api, push, remote
+from harness.report.card.files import File
+from harness.report.card.push import hub_api, push, remote
 
 
 class FakeHub:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.report.card import model_index
-from harness.report.card_read import card_results, card_scores
+from harness.report.card.groups import model_index
+from harness.report.card.read import card_results, card_scores
 from harness.report.values import metric_value
 from tests.report.cards import affiliation_results, jina_results, readme, reference
 from tests.report.make import result

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError, DataError
-from harness.report.card import groups_of
-from harness.report.card_export import json_files, mteb_json
-from harness.report.card_source import Known
-from harness.report.card_table import results_table, table_file
+from harness.report.card.export import json_files, mteb_json
+from harness.report.card.groups import groups_of
+from harness.report.card.source import Known
+from harness.report.card.table import results_table, table_file
 from tests.report.make import result
 
 A = "org/a"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.report.aggregate import Table, aggregate
 from harness.report.apart import barring, differences
+from harness.report.board.aggregate import aggregate
+from harness.report.board.rows import Table
 from harness.report.comparable import alike
 from harness.run import evaluate
 from harness.store import Store

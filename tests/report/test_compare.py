@@ -16,10 +16,10 @@ import pytest
 from scipy import stats as sp
 
 from harness.metrics.stats import holm
-from harness.report.compare import Comparison, compare
-from harness.report.compare_page import to_html
-from harness.report.compare_report import counts, to_json, to_markdown
-from harness.report.shared_tasks import Item, shared_tasks
+from harness.report.compare.page import to_html
+from harness.report.compare.pairs import Comparison, compare
+from harness.report.compare.render import counts, to_json, to_markdown
+from harness.report.compare.tasks import Item, shared_tasks
 from harness.report.sides import Side
 from harness.store import Store
 from harness.types import Result

@@ -10,8 +10,8 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml, parse_eval_result_entries
 
 from harness.errors import ConfigError, DataError
-from harness.report.card_files import File
-from harness.report.eval_results import Benchmark, entries, entry_text, eval_files, load_map
+from harness.report.card.eval_results import Benchmark, entries, entry_text, eval_files, load_map
+from harness.report.card.files import File
 from harness.types import Result
 from tests.report.make import result
 

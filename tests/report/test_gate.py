@@ -11,8 +11,8 @@ import pytest
 
 from harness.errors import StoreError
 from harness.metrics.stats import holm, sign_flip
-from harness.report.gate import Gate, gate
-from harness.report.rules import Gates
+from harness.report.gate.decide import Gate, gate
+from harness.report.gate.rules import Gates
 from harness.report.sides import Side
 from harness.scorers import scorer
 from harness.types import Result

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from harness.report.gate import Gate, gate
-from harness.report.gate_ci import to_github, to_gitlab, to_junit
-from harness.report.gate_report import WORST, headline, lost_most, notes, rows, to_json, to_markdown
-from harness.report.rules import Gates
-from harness.report.verdict import Check
+from harness.report.gate.ci import to_github, to_gitlab, to_junit
+from harness.report.gate.decide import Gate, gate
+from harness.report.gate.render import WORST, headline, lost_most, notes, rows, to_json, to_markdown
+from harness.report.gate.rules import Gates
+from harness.report.gate.verdict import Check
 from tests.report.gates import queries, side, suite, task
 from tests.report.make import result
 

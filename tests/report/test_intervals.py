@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from harness.report.intervals import intervals, spread
-from harness.report.leaderboard import leaderboard
+from harness.report.board.build import leaderboard
+from harness.report.board.intervals import intervals, spread
 from harness.store import Store
 from harness.types import Result
 from tests.report.make import result, suite, task

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.report.leaderboard import leaderboard
+from harness.report.board.build import leaderboard
 from harness.report.markdown import escape
 from harness.store import Failure, Store
 from tests.report.make import result, suite, task

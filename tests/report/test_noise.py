@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.report.noise import Noise, noise
-from harness.report.noise_file import merged, to_yaml
-from harness.report.rules import load_gates
+from harness.report.gate.noise import Noise, noise
+from harness.report.gate.noise_file import merged, to_yaml
+from harness.report.gate.rules import load_gates
 from harness.suite import Suite, load_suite, load_task
 from harness.types import Texts
 from tests.toys import Toy, sts_rows, write_task
@@ -125,7 +125,7 @@ def test_a_file_that_somebody_wrote_is_added_to(tmp_path: Path) -> None:
 
 
 def test_members_of_an_aggregate_are_reseeded(tmp_path: Path) -> None:
-    from harness.report.noise import _reseeded
+    from harness.report.gate.noise import _reseeded
 
     clusters = next(task for task in load_suite("smoke").tasks if task.name == "SmokeClusters")
     mean = replace(clusters, kind="aggregate", settings={}, members=(clusters,))

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.report.leaderboard import Leaderboard, leaderboard
+from harness.report.board.build import leaderboard
+from harness.report.board.leaderboard import Leaderboard
+from harness.report.board.page import page_data, to_html
 from harness.report.markdown import escape, plain
-from harness.report.page import page_data, to_html
 from tests.browser.boards import HOSTILE, board_of, hostile_board
 from tests.report.make import result, suite, task
 
@@ -223,7 +224,7 @@ def test_the_same_board_gives_the_same_bytes() -> None:
 
 
 def test_our_own_files_cannot_end_their_elements() -> None:
-    folder = files("harness.report") / "templates"
+    folder = files("harness.report.board") / "templates"
     for name in ("leaderboard.js", "leaderboard.css"):
         text = (folder / name).read_text(encoding="utf-8")
         assert not re.search(r"</(script|style)|<!--", text)
@@ -238,7 +239,7 @@ def test_plain_undoes_escape() -> None:
 
 
 def test_text_has_enough_contrast_in_light_and_dark() -> None:
-    style = (files("harness.report") / "templates" / "leaderboard.css").read_text(encoding="utf-8")
+    style = (files("harness.report.board") / "templates" / "leaderboard.css").read_text(encoding="utf-8")
     tokens = dict(re.findall(r"--(\w+): light-dark\((#\w{6}, #\w{6})\)", style))
 
     def contrast(one: str, other: str) -> float:

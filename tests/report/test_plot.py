@@ -11,11 +11,11 @@ from itertools import combinations, pairwise
 import pytest
 
 from harness.errors import ConfigError, MissingExtraError
-from harness.report.axis import linear, logarithmic, short, stride, ticks
-from harness.report.drawing import WIDTH, Dot, Drawing, Stroke, Words, breadth, cut, to_svg, wrapped
-from harness.report.plot import Line, Point, lines, pareto, scatter
-from harness.report.plot_rows import Pair, dumbbell
-from harness.report.png import check_png, to_png
+from harness.report.plots.axis import linear, logarithmic, short, stride, ticks
+from harness.report.plots.charts import Line, Point, lines, pareto, scatter
+from harness.report.plots.drawing import WIDTH, Dot, Drawing, Stroke, Words, breadth, cut, to_svg, wrapped
+from harness.report.plots.png import check_png, to_png
+from harness.report.plots.rows import Pair, dumbbell
 
 NASTY = "<b>&\"'</title> 长文检索 \x00\x1b"
 NAMES = [

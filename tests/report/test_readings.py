@@ -10,8 +10,9 @@ import pytest
 
 from harness.errors import ConfigError
 from harness.report import suite_table
-from harness.report.aggregate import SuiteTask, aggregate
-from harness.report.leaderboard import leaderboard
+from harness.report.board.aggregate import aggregate
+from harness.report.board.build import leaderboard
+from harness.report.board.rows import SuiteTask
 from harness.suite import load_suite
 from harness.types import Result
 from tests.report.make import result, suite, task

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ConfigError
-from harness.report.rules import BUILT_IN, Gates, Rule, load_gates
+from harness.report.gate.rules import BUILT_IN, Gates, Rule, load_gates
 
 
 def read(tmp_path: Path, text: str) -> Gates:

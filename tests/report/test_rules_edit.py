@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from harness.errors import DataError
-from harness.report.rules_edit import put
+from harness.report.gate.rules_edit import put
 
 OWN = """\
 # ours, do not touch

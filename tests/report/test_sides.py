@@ -11,9 +11,9 @@ import pytest
 
 from harness.errors import ConfigError, DataError, StoreError, UnknownNameError
 from harness.models.catalog import load_catalog
-from harness.report.card import model_index
-from harness.report.gate import gate
-from harness.report.rules import Gates
+from harness.report.card.groups import model_index
+from harness.report.gate.decide import gate
+from harness.report.gate.rules import Gates
 from harness.report.sides import card_side, of_git, only_side, stored_side
 from harness.store import Store
 from harness.types import Result

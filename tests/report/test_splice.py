@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from harness.errors import DataError
-from harness.report.card import Group, groups_of
-from harness.report.card_files import File, write_file
-from harness.report.card_index import index_of
-from harness.report.card_match import holds
-from harness.report.card_plan import DEFAULT, Rules, plan
-from harness.report.front_matter import parse_card
-from harness.report.splice import spliced
+from harness.report.card.files import File, write_file
+from harness.report.card.front_matter import parse_card
+from harness.report.card.groups import Group, groups_of
+from harness.report.card.index import index_of
+from harness.report.card.match import holds
+from harness.report.card.plan import DEFAULT, Rules, plan
+from harness.report.card.splice import spliced
 from harness.types import Result
 from tests.report.cards import JINA, affiliation_results, jina_results, readme, reference
 from tests.report.make import result

@@ -18,13 +18,13 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundE
 from harness.definition import TaskDefinition
 from harness.errors import ConfigError
 from harness.models.catalog import load_catalog
-from harness.report.averages import expected_means, mean_lines, means, verify_means
-from harness.report.card import model_index
-from harness.report.card_read import card_scores
-from harness.report.causes import Case, causes
-from harness.report.published import Figure, card_figures, expected_figures, stored_figures
+from harness.report.card.groups import model_index
+from harness.report.card.read import card_scores
 from harness.report.sides import Side
-from harness.report.verify import exit_code, notes, to_json, verify
+from harness.report.verify.averages import expected_means, mean_lines, means, verify_means
+from harness.report.verify.causes import Case, causes
+from harness.report.verify.judge import exit_code, notes, to_json, verify
+from harness.report.verify.published import Figure, card_figures, expected_figures, stored_figures
 from harness.store import Store
 from harness.suite import load_definition, load_suite
 from harness.types import Result

@@ -1,0 +1,1 @@
+"""Leaderboards: aggregation, ranks, bands and the formats."""

@@ -1,0 +1,1 @@
+"""Regression gates and the noise that their tolerances come from."""

@@ -1,0 +1,204 @@
+"""A gate's answer for people and machines: table, Markdown summary, JSON, JUnit XML, CI annotations."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from harness.report.gate.decide import Gate
+from harness.report.gate.verdict import Check
+from harness.report.markdown import escape, table
+
+WORST = 10  # examples of a regressed task that are shown
+_SIGNS = {
+    "same": "=",
+    "pass": "✓",
+    "noise": "✓ noise",
+    "regressed": "✗ worse",
+    "below floor": "✗ floor",
+    "not improved": "✗ no gain",
+    "changed": "✗ changed",
+}
+
+_LEGEND = (
+    "Suite {suite}. A drop fails when it exceeds what is allowed and its one-sided p-value, corrected by "
+    "Holm over {tested} checks, is below {level:g}. `detectable`: the drop that a check finds four times in "
+    "five (none: no drop at all, of so few examples)."
+)
+
+_EXACT = "Suite {suite}. Any metric of a task that moves by more than {exact:g} points fails, up or down."
+
+Texts = Callable[[Check, str, str, Sequence[str]], Mapping[str, str]]
+
+
+def headline(gate: Gate) -> str:
+    """The answer in one line."""
+    if gate.invalid:
+        return f"not comparable: {gate.new} against {gate.old}"
+    if gate.failed:
+        return f"failed: {len(gate.failed)} of {len(gate.checks)} checks, {gate.new} against {gate.old}"
+    return f"passed: {len(gate.checks)} checks, {gate.new} against {gate.old}"
+
+
+def rows(gate: Gate) -> list[list[str]]:
+    """One row a check, the worst first; columns as in `HEADER`."""
+    return [
+        [
+            check.title,
+            check.metric,
+            f"{check.old:.2f}",
+            f"{check.new:.2f}",
+            f"{check.gain:+.2f}",
+            "—" if check.interval is None else _range(check.interval),
+            "—" if check.p is None else "<0.001" if check.p < 0.001 else f"{check.p:.3f}",
+            detectable(check.detectable),
+            _SIGNS[check.verdict],
+        ]
+        for check in _ordered(gate)
+    ]
+
+
+HEADER = ("task", "metric", "baseline", "model", "gain", "95 % interval", "p (Holm)", "detectable", "verdict")
+
+
+def notes(gate: Gate) -> list[str]:
+    """What a reader must know beside the table, a line each."""
+    out = [f"{c.title}: {c.reason}" for c in gate.failed]
+    if gate.untested:
+        out.append(f"tolerance alone (no per-example values): {', '.join(gate.untested)}")
+    if gate.absent:
+        out.append(f"not gated, since results are missing: {', '.join(gate.absent)}")
+    blind = [c.title for c in gate.checks if c.detectable is not None and math.isinf(c.detectable)]
+    if blind and not gate.invalid:
+        out.append(f"too few examples to find any drop: {', '.join(blind)}")
+    out += [f"differs: {line}" for line in gate.environment]
+    out += [f"accepted difference: {line}" for line in gate.accepted]
+    return out
+
+
+def to_markdown(gate: Gate, texts: Texts | None = None) -> str:
+    """A summary fit for a pull request or `$GITHUB_STEP_SUMMARY`: the answer, reasons, the table, examples.
+
+    Args:
+        texts: gives the texts of examples (check, split, subset, ids); None shows ids alone.
+    """
+    lines = [f"## Gate {escape(headline(gate))}", ""]
+    if gate.invalid:
+        lines += ["The comparison is not valid, so there is no verdict:", ""]
+        lines += [f"- {escape(line)}" for line in gate.invalid] + [""]
+        lines += [f"{escape(line)}\n" for line in gate.advice]
+    if gate.checks and not gate.invalid:
+        body = [[escape(cell) for cell in row] for row in rows(gate)]
+        lines += [table(list(HEADER), body, left=(0, 1, 8))]
+        tested = sum(check.p is not None for check in gate.checks)
+        legend = _LEGEND if gate.exact is None else _EXACT
+        named = {"suite": escape(gate.suite), "tested": tested, "level": gate.level, "exact": gate.exact}
+        lines += [legend.format(**named), ""]
+    lines += [f"- {escape(line)}" for line in notes(gate)]
+    for check in gate.failed:
+        lines += _examples(check, texts)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def to_json(gate: Gate) -> dict[str, Any]:
+    """Everything, JSON-ready."""
+    return {
+        "suite": gate.suite,
+        "baseline": gate.old,
+        "model": gate.new,
+        "level": gate.level,
+        "exact": gate.exact,
+        "answer": "not comparable" if gate.invalid else "failed" if gate.failed else "passed",
+        "exit_code": gate.exit_code,
+        "invalid": list(gate.invalid),
+        "advice": list(gate.advice),
+        "environment": list(gate.environment),
+        "accepted": list(gate.accepted),
+        "tolerance_alone": list(gate.untested),
+        "absent": list(gate.absent),
+        "checks": [
+            {
+                "level": c.level,
+                "name": c.name,
+                "metric": c.metric,
+                "baseline": c.old,
+                "model": c.new,
+                "gain": c.gain,
+                "allowed_drop": c.allowed,
+                "floor": c.rule.floor,
+                "must_improve": c.rule.must_improve,
+                "p_holm": c.p,
+                "p_rise_holm": c.p_rise,
+                "interval": None if c.interval is None else [_finite(v) for v in c.interval],
+                "detectable": _finite(c.detectable),
+                "test": c.test,
+                "verdict": c.verdict,
+                "reason": c.reason,
+                "lost_most": [
+                    {"split": split, "subset": subset, "id": name, "baseline": before, "model": after}
+                    for split, subset, name, before, after in lost_most(c)
+                ],
+            }
+            for c in _ordered(gate)
+        ],
+    }
+
+
+def lost_most(check: Check) -> list[tuple[str, str, str, float, float]]:
+    """Of a failed check the examples that lost most: split, subset, id, their share before and after."""
+    if not check.bad or check.entries is None:
+        return []
+    found = []
+    for (split, subset), part in check.entries.items():
+        if part.own is not None:
+            old, new = part.own
+            found += [
+                (split, subset, name, float(before), float(after))
+                for name, before, after in zip(part.ids, old, new, strict=True)
+                if before > after
+            ]
+    return sorted(found, key=lambda row: (row[4] - row[3], row[:3]))[:WORST]
+
+
+def _examples(check: Check, texts: Texts | None) -> list[str]:
+    worst = lost_most(check)
+    if not worst:
+        return []
+    # Within HTML no Markdown is read: a backslash would be seen.
+    lines = ["", f"<details><summary>{html.escape(check.title)}: the examples that lost most</summary>", ""]
+    shown: dict[tuple[str, str], Mapping[str, str]] = {}
+    if texts is not None:
+        for split, subset in dict.fromkeys(row[:2] for row in worst):
+            ids = [row[2] for row in worst if row[:2] == (split, subset)]
+            shown[split, subset] = texts(check, split, subset, ids)
+    cells = [
+        [
+            escape(name if len(check.entries or ()) < 2 else f"{split}/{subset} {name}"),
+            f"{before:.4f}",
+            f"{after:.4f}",
+            *([escape(shown[split, subset].get(name, "—"))] if texts is not None else []),
+        ]
+        for split, subset, name, before, after in worst
+    ]
+    header = ["example", "baseline", "model", *(["text"] if texts is not None else [])]
+    return [*lines, table(header, cells, left=(0, 3)), "</details>"]
+
+
+def _ordered(gate: Gate) -> list[Check]:
+    return sorted(gate.checks, key=lambda c: (not c.bad, c.gain, c.name))
+
+
+def detectable(drop: float | None) -> str:
+    """None: both sides answered alike, or there is nothing to test; "none": no drop would be found."""
+    return "—" if drop is None else "none" if math.isinf(drop) else f"{drop:.2f}"
+
+
+def _range(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return "—" if math.isinf(low) else f"{low:+.2f} to {high:+.2f}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

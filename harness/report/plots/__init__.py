@@ -1,0 +1,1 @@
+"""Drawings as data, and what they look like as SVG and PNG."""
