@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -90,7 +91,7 @@ def gate(
     from harness.report.gate import render as gate_report
     from harness.report.gate.decide import gate as decide
     from harness.report.gate.rules import load_gates
-    from harness.report.sides import stored_side
+    from harness.report.sides import own_side
     from harness.store import Store
     from harness.suite import load_suite
 
@@ -107,7 +108,8 @@ def gate(
             common.say(line)
         protocol = chosen.tasks[0].protocol
         store = Store(results, repair=False)
-        new = stored_side(store, model, protocol, models)
+        made = f"--suite {shlex.quote(suite or chosen.name)}"
+        new = own_side(store, model, protocol, models, f"harness eval {shlex.quote(model)} {made}")
         with _baseline(baseline, model, protocol, store, models) as old:
             if old.results == new.results:
                 common.say("warning: both sides are the very same results; nothing is compared")
@@ -190,7 +192,7 @@ def _annotated(found: Gate, system: Annotations) -> str:
 def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalog) -> Iterator[Side]:
     """The other side, from wherever `--baseline` says it is."""
     from harness.errors import ConfigError, StoreError
-    from harness.report.sides import card_side, of_git, only_side, stored_side
+    from harness.report.sides import card_side, of_git, only_side, own_side
     from harness.store import Store
 
     path = Path(text).expanduser()
@@ -207,7 +209,7 @@ def _baseline(text: str, model: str, protocol: str, store: Store, models: Catalo
     elif text.startswith((".", "/", "~")) and not path.exists():
         raise StoreError(f"{text}: no such folder (of results, or of a model whose results are stored)")
     else:
-        yield stored_side(store, text, protocol, models)
+        yield own_side(store, text, protocol, models, f"harness eval {shlex.quote(text)}")
 
 
 def _texts(suite: Suite, offline: bool) -> Any:

@@ -88,6 +88,8 @@ def leaderboard(
         common.tell(store.root, store.problems, say, whole=verbose > 0)
     if not board.labels:
         places = ", ".join(str(store.root) for store in stores)
+        for inner in filter(None, (_inner(store.root) for store in stores)):
+            say(f"the folders of models lie deeper: --results {inner}")
         raise StoreError(
             f"no results of {suite} in {places}\n"
             f"make some with: harness eval MODEL --suite {shlex.quote(suite)}"
@@ -109,6 +111,13 @@ def leaderboard(
         common.answer(text)
     else:
         common.write(output, text, say)
+
+
+def _inner(root: Path) -> Path | None:
+    """A folder in `root` that holds folders of models, where `root` itself holds none."""
+    if next(root.glob("*__*/"), None):
+        return None
+    return min((path.parent for path in root.glob("*/*__*/")), default=None)
 
 
 def _page(board: Leaderboard, stores: Sequence[Store], say: Callable[[str], None]) -> str:

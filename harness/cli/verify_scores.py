@@ -38,7 +38,7 @@ def compare_scores(
     from harness.cli.lacking import default_suite
     from harness.errors import StoreError
     from harness.models.catalog import load_catalog
-    from harness.report.card.source import held_protocol, own_side
+    from harness.report.sides import held_protocol, own_side
     from harness.report.verify import judge as report
     from harness.report.verify.averages import mean_lines, means, verify_means
     from harness.store import Store

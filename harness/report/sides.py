@@ -58,8 +58,7 @@ def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Sid
         StoreError: no results of that revision or variant, or several revisions and none is named.
     """
     reference = parse_reference(text)
-    row = catalog.find(reference.name)
-    names = {reference.name, row.title if row else "", f"local/{Path(reference.name).name}"}
+    names = _names(reference.name, catalog)
     own = [r for r in store.results(models=names) if r.protocol == protocol]
     if not own:
         hint = (
@@ -73,6 +72,45 @@ def stored_side(store: Store, text: str, protocol: str, catalog: Catalog) -> Sid
         _of_variant(own, reference.tokens, text, store),
         _samples(store),
     )
+
+
+def own_side(store: Store, model: str, protocol: str, catalog: Catalog, command: str) -> Side:
+    """The stored results of a model.
+
+    Args:
+        command: what makes them, for the errors.
+
+    Raises:
+        UnknownNameError: no results of it.
+        StoreError: only results by other protocols; or as `stored_side`.
+    """
+    try:
+        return stored_side(store, model, protocol, catalog)
+    except UnknownNameError as error:
+        others = sorted(
+            {r.protocol for r in store.results(models=_names(parse_reference(model).name, catalog))}
+        )
+        made = f"under protocol {protocol} in {store.root}\nmake them with: {command}"
+        if others:
+            raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
+        name = parse_reference(model).name
+        raise UnknownNameError("model", name, store.models(), f"no results of it {made}") from error
+
+
+def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
+    """The protocol of a model's results where nobody names one: mteb where it has any, else the only one.
+
+    Raises:
+        ConfigError: several others.
+    """
+    held = sorted({r.protocol for r in store.results(models=_names(parse_reference(model).name, catalog))})
+    if "mteb" in held or not held:
+        return "mteb"
+    if len(held) > 1:
+        raise ConfigError(
+            f"{model} has results of several protocols: {', '.join(held)}; name one with --protocol"
+        )
+    return held[0]
 
 
 def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
@@ -210,3 +248,9 @@ def _samples(store: Store) -> Callable[[Result], pa.Table | None]:
 
 def _label(model: str, revision: str | None, tokens: Sequence[str]) -> str:
     return "+".join([f"{model}@{revision[:12]}" if revision else model, *tokens])
+
+
+def _names(name: str, catalog: Catalog) -> set[str]:
+    """What results may call a model."""
+    row = catalog.find(name)
+    return {name, row.title if row else "", f"local/{Path(name).name}"}

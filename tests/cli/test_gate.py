@@ -127,6 +127,12 @@ def test_what_is_not_there_is_exit_2_with_the_command_that_makes_it(against: Cal
         found = against(model, baseline)
         assert (found.code, found.out) == (2, "")
         assert f"make them with: harness eval {lacking}" in found.err
+    other = tmp_path / "sbert"
+    shutil.copytree(REFERENCE / "harness__bm25/no_revision_available", other / "harness__bm25/r1/sbert")
+    for path in other.rglob("*.json"):
+        path.write_text(path.read_text().replace('"protocol": "mteb"', '"protocol": "sbert"'))
+    told = against("bm25", REFERENCE, "--results", other).err
+    assert f"bm25 has results by sbert, but none under protocol mteb in {other}" in told
     assert f"{tmp_path} holds no results under protocol mteb" in against("all-MiniLM-L6-v2", tmp_path).err
     assert "git:REVISION:PATH" in against("all-MiniLM-L6-v2", "git:main").err
     assert against("all-MiniLM-L6-v2", tmp_path / "README.md").code == 2

@@ -127,3 +127,12 @@ def test_names_of_files_that_are_no_text(form: str, tmp_path: Path) -> None:
     file = tmp_path / "out"
     assert call("smoke", "--results", tmp_path, "--format", form, "-o", file).exit_code == 0
     assert file.read_text(encoding="utf-8") == shown.stdout
+
+
+def test_a_folder_too_high_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    public(tmp_path / "there", "r1", ["SmokeSTS"])
+    told = call("smoke", "--results", tmp_path)
+    assert f"lie deeper: --results {tmp_path / 'there'}" in told.stderr
+    assert isinstance(told.exception, HarnessError)
+    public(tmp_path, "r1", ["SmokePairs"])
+    assert "deeper" not in call("smoke", "--results", tmp_path).stderr

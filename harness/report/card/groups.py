@@ -192,7 +192,10 @@ def _task(result: Result, profile: str, types: Mapping[str, str]) -> tuple[dict[
     word = types.get(result.task, word)
     hub = hub or next((own for named, own in TYPES.values() if named == word), None)
     if word is None or hub is None:
-        raise ConfigError(f"the type of task {result.task} is not known; name it in `types`")
+        raise ConfigError(
+            f"{result.task} is no task of mteb, and its results do not say of what kind it is\n"
+            "leave it out: --suite S takes the tasks of a suite alone"
+        )
     if profile == "mteb":
         return {"type": word}, word
     return (dict(EVALUATOR) if _by_evaluator(result) else {"type": hub, "name": word}), word

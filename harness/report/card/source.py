@@ -6,17 +6,15 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.data.mteb_catalog import TaskInfo
-from harness.errors import ConfigError, StoreError, UnknownNameError
+from harness.errors import ConfigError, StoreError
 from harness.models.catalog import Catalog
-from harness.models.resolve import parse_reference
 from harness.report.card.groups import GENUINE, TYPES, Group, groups_of
 from harness.report.card.index import OldGroup
 from harness.report.card.match import holds
-from harness.report.sides import Side, stored_side
+from harness.report.sides import held_protocol, own_side
 from harness.store import Store
 from harness.suite import Suite
 from harness.types import Result
@@ -58,7 +56,7 @@ def model_results(
 
     Raises:
         ConfigError: several protocols and none is named.
-        StoreError: nothing of the suite is stored; or as `stored_side`.
+        StoreError: nothing of the suite is stored; or as `own_side`.
     """
     if protocol is None:
         protocol = suite.tasks[0].protocol if suite and suite.tasks else held_protocol(store, model, catalog)
@@ -73,27 +71,6 @@ def model_results(
                 f"make them with: harness eval {model} --suite {suite.name}"
             )
     return found, side.label
-
-
-def own_side(store: Store, model: str, protocol: str, catalog: Catalog, command: str) -> Side:
-    """The stored results of a model.
-
-    Args:
-        command: what makes them, for the errors.
-
-    Raises:
-        UnknownNameError: no results of it.
-        StoreError: only results by other protocols; or as `stored_side`.
-    """
-    try:
-        return stored_side(store, model, protocol, catalog)
-    except UnknownNameError as error:
-        others = sorted({r.protocol for r in store.results(models=_names(model, catalog))})
-        made = f"under protocol {protocol} in {store.root}\nmake them with: {command}"
-        if others:
-            raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
-        name = parse_reference(model).name
-        raise UnknownNameError("model", name, store.models(), f"no results of it {made}") from error
 
 
 def card_groups(
@@ -146,26 +123,3 @@ def written_by(
         for group in card_groups(run, known, profile, metric_names=spelling)
     ]
     return lambda old: any(holds(group, old, known.shared) for group in candidates)
-
-
-def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
-    """The protocol of a model's results where nobody names one: mteb where it has any, else the only one.
-
-    Raises:
-        ConfigError: several others.
-    """
-    held = sorted({r.protocol for r in store.results(models=_names(model, catalog))})
-    if "mteb" in held or not held:
-        return "mteb"
-    if len(held) > 1:
-        raise ConfigError(
-            f"{model} has results of several protocols: {', '.join(held)}; name one with --protocol"
-        )
-    return held[0]
-
-
-def _names(model: str, catalog: Catalog) -> set[str]:
-    """What results may call a model."""
-    name = parse_reference(model).name
-    row = catalog.find(name)
-    return {name, row.title if row else "", f"local/{Path(name).name}"}
