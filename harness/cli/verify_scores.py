@@ -53,7 +53,7 @@ def compare_scores(
     if protocol is None:
         protocol = chosen.tasks[0].protocol if chosen else held_protocol(store, model, rows)
     command = f"harness eval {shlex.quote(model)}" + (f" --suite {shlex.quote(suite)}" if suite else "")
-    side = own_side(store, model, protocol, rows, command)
+    side = own_side(store, model, protocol, rows, f"{command} (--model-only needs none)")
     figures, averages, source = _figures(
         model, against, chosen, card, published, rows, row, protocol, offline
     )
