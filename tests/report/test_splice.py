@@ -250,6 +250,8 @@ def test_what_is_added_is_laid_out_as_the_card_is(layout: str) -> None:
         ("", "---\nmodel-index:\n{}---\n"),
         ("---\n---\n", "---\nmodel-index:\n{}---\n"),
         ("---\na: 1\n---\nx", "---\na: 1\nmodel-index:\n{}---\nx"),
+        ("---\na: 1\n# c\n... # d\n---\nx", "---\na: 1\n# c\nmodel-index:\n{}... # d\n---\nx"),
+        ("---\n[]: 1\n? {a: 1}\n---\n", "---\n[]: 1\n? {{a: 1}}\nmodel-index:\n{}---\n"),
         ("---\nmodel-index:\na: 1\n---\n", "---\nmodel-index:\n{}a: 1\n---\n"),
         ("---\nmodel-index: []  # none\n---\n", "---\nmodel-index: \n{}---\n"),
         ("---\nmodel-index:\n- name: a\n  results: []\n---\n", "---\nmodel-index:\n{}---\n"),
@@ -267,6 +269,11 @@ def test_aliases_elsewhere_are_kept_and_not_written_out() -> None:
     text = CARD.replace("license: mit  # as is\n", "\n".join([*levels, "*a0 : y", ""]))
     new = write(text, groups(one(0.4)), UPDATE)  # a third of the stars in the sky if they were
     assert new == text.replace("50.0", "40.0")
+
+
+def test_keys_that_are_no_words_stay() -> None:
+    text = CARD.replace("license: mit  # as is", "[]: 1\n{}: 2\n? [a, {b: c}]\n: 3")
+    assert write(text, groups(one(0.4)), UPDATE) == text.replace("50.0", "40.0")
 
 
 def test_a_file_of_yaml_only(seed: str, seed_results: list[Result]) -> None:
