@@ -298,6 +298,7 @@ REFUSED = {
         "---\nmodel-index:\n- name: a\n  results:\n  - {task: {type: STS}, metrics: []}\n---\n",
         "line 5: flow style",
     ),
+    "flow front matter": ("---\n# c\n{a: 1}\n---\n", r"line 3: the front matter is one \{"),
     "two entries": (
         CARD.replace("---\ntext", "- name: b\n  results: []\n---\n"),
         "2 entries .lines 4 and 17.",
@@ -474,6 +475,15 @@ def test_writing_keeps_mode_and_links_and_notices_changes(tmp_path: Path) -> Non
         "README.md",
         "link.md",
     ]
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(DataError, match=r"README.md is read-only.*chmod"):
+        write_file(path, File("README.md", b"old", b"new"))
+    assert path.read_bytes() == b"old"
 
 
 def test_random_cards_change_only_where_they_must() -> None:

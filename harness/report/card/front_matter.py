@@ -115,7 +115,7 @@ def parse_card(raw: bytes, label: str, *, whole: bool = False) -> Card:
     root = compose(text[start:end], label, card.line(start))
     if root is None:
         return card
-    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+    if not isinstance(root, yaml.MappingNode):
         raise card.fault(root, "the front matter is not a mapping with a key a line")
     _refuse_duplicates(card, root)
     return Card(label, text, start, end, fenced, whole, root, newline)

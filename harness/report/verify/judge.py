@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from harness.models.catalog import Row
 from harness.report import names
@@ -13,9 +13,6 @@ from harness.report.verify.causes import Case, causes
 from harness.report.verify.published import Figure, value_of
 from harness.task import Task
 from harness.types import Result
-
-if TYPE_CHECKING:
-    from harness.report.verify.averages import Mean
 
 CLOSE = 0.1  # points
 Verdict = Literal["equal", "close", "different", "absent"]
@@ -45,6 +42,20 @@ class Verified:
         """The task, with its split and subset where the figure is of one."""
         figure = self.figure
         return f"{figure.task} ({figure.split}/{figure.subset})" if figure.split else figure.task
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A suite's mean of the published scores and of ours; points.
+
+    Attributes:
+        over: what it is the mean of, `tasks` or `types` (of each type's mean); `count` says how many.
+    """
+
+    over: Literal["tasks", "types"]
+    count: int
+    published: float
+    ours: float
 
 
 def verify(
