@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,17 @@ def test_files_that_cannot_be_edited(old: str, message: str) -> None:
 def test_maps_that_name_no_value(changes: dict[str, Any], message: str) -> None:
     with pytest.raises((ConfigError, DataError), match=message):
         entries([find(), find(subset="b")], [benchmark(**changes)])
+
+
+def test_no_two_benchmarks_share_a_file() -> None:
+    ids = [("o/find", "a/b"), ("o/find", "a-b"), ("o/find", "a b"), ("o/fi.nd", "a-b"), ("o/fi-nd", "a-b")]
+    ids += [("o/a__b", "c"), ("o__a/b", "c"), ("o/find", "日"), ("o/find", "本"), ("o/find", "x")]
+    wanted = [benchmark(dataset=dataset, task_id=task) for dataset, task in ids]
+    made = list(entries([find()], wanted))
+    assert len(set(made)) == len(ids)
+    assert made == list(entries([find()], wanted))
+    assert [made[1], made[-1]] == [".eval_results/o__find.a-b.yaml", ".eval_results/o__find.x.yaml"]
+    assert all(re.fullmatch(r"\.eval_results/[A-Za-z0-9_.-]+\.yaml", name) for name in made)
 
 
 def test_another_protocol_is_not_mteb() -> None:

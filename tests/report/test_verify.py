@@ -178,6 +178,37 @@ def test_the_main_metric_counts_under_any_spelling_and_what_is_not_scored_is_nam
     assert exit_code(elsewhere) == 2
 
 
+def test_a_group_of_another_sort_is_not_ours_by_its_name_alone(tmp_path: Path) -> None:
+    group = (
+        "  - task: {type: %s}\n    dataset: {type: Own, name: Own, split: test}\n"
+        "    metrics: [{type: ndcg@10, value: %s}]\n"
+    )
+    path = tmp_path / "README.md"
+
+    def answer(ours: Result, *told: tuple[str, float]) -> Any:
+        front = "---\nmodel-index:\n- name: a\n  results:\n" + "".join(group % one for one in told) + "---\n"
+        path.write_text(front, encoding="utf-8")
+        (found,) = verify(side(ours), card_figures(path, ours.protocol), None, model=A)
+        return found
+
+    ours = result(A, "Own", 0.5)
+    both = answer(ours, ("text-ranking", 0.75), ("text-retrieval", 0.5))
+    assert (both.verdict, both.figure.type) == ("equal", "text-retrieval")
+    ranked = answer(ours, ("text-ranking", 0.5))
+    assert (ranked.verdict, ranked.ours) == ("absent", None)
+    assert notes([ranked]) == [
+        "Own (test/default): published, not compared; "
+        "the card's is of type text-ranking, ours of text-retrieval"
+    ]
+    crossed = replace(ours, kind="reranking")
+    foreign = answer(crossed, ("cross-encoder-reranking", 0.5))
+    assert foreign.verdict == "absent"
+    assert "--protocol sbert" in foreign.hints[0]
+    assert answer(replace(crossed, protocol="sbert"), ("cross-encoder-reranking", 0.5)).verdict == "equal"
+    apart = answer(ours, ("text-retrieval", 0.75))
+    assert apart.hints == ("protocol: ours is mteb; the card's group is not MTEB's and names no protocol",)
+
+
 def test_published_trees_are_figures_too() -> None:
     public = sts(
         0.505912, scorer="mteb", data_fingerprint="", data_revision="r2", provenance={"source": "mteb"}

@@ -6,6 +6,8 @@ which stored value is which benchmark's, and in which scale.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -188,6 +190,9 @@ def _entry(result: Result, benchmark: Benchmark, digits: int | None) -> dict[str
 def _file_name(benchmark: Benchmark, result: Result) -> str:
     parts = [benchmark.dataset.replace("/", "__"), benchmark.task_id, *result.variant]
     slugs = [re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") or "x" for part in parts]
+    if slugs != parts or benchmark.dataset.count("__"):  # then another id may come to the same letters
+        whole = json.dumps([benchmark.dataset, benchmark.task_id, *result.variant])
+        slugs.append(hashlib.sha256(whole.encode()).hexdigest()[:8])
     return ".".join(slugs) + ".yaml"
 
 

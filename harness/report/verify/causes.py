@@ -193,6 +193,8 @@ def _protocol(case: Case) -> str | None:
             "protocol: the figure is of mteb 1, spelled "
             f"{case.figure.spelled}; score as then with --protocol cmteb-v1"
         )
+    if case.figure.shape == "custom" and case.one.protocol in ("mteb", "cmteb-v1"):
+        return f"protocol: ours is {case.one.protocol}; the card's group is not MTEB's and names no protocol"
     if case.one.protocol not in ("mteb", "cmteb-v1"):
         return f"protocol: ours is {case.one.protocol}; check that the published score was made that way"
     return None
