@@ -46,7 +46,7 @@ class CardScore:
         split: empty where the card names none, as those of sentence-transformers.
         type: of the task, as on the card.
         kind: of the task; empty where its type does not tell.
-        source: `mteb`, `sbert` or `custom`, whose shape the group has.
+        source: the protocol whose shape the group has, whatever it is read as; `custom` where none.
         protocol: what the metric's name is read as.
         metric: today's name; `spelled` as on the card.
         value: as results hold it (from 0 to 1, but per cent where the metric is); None where it is no number
@@ -100,7 +100,7 @@ def card_scores(
     found: dict[tuple[str, ...], CardScore] = {}
     for group in index.groups:
         read_as = protocol or _protocol(group, era)
-        for one in _scores(card, group, read_as, factors[_of_mteb(group)], paths):
+        for one in _scores(card, group, read_as, era, factors[_of_mteb(group)], paths):
             key = (one.task, one.type, one.split, one.subset, one.metric, one.revision)
             first = found.setdefault(key, one)
             if first.value is None:
@@ -189,7 +189,7 @@ def _factor(index: Index, of_mteb: bool) -> int:
 
 
 def _scores(
-    card: Card, group: OldGroup, protocol: str, factor: int, paths: Mapping[str, str]
+    card: Card, group: OldGroup, protocol: str, era: str, factor: int, paths: Mapping[str, str]
 ) -> Iterator[CardScore]:
     title = re.sub(r" \([^()]*\)$", "", group.name.removeprefix("MTEB "))
     if _of_mteb(group):
@@ -208,7 +208,7 @@ def _scores(
             group.config,
             group.task_type,
             kind,
-            _protocol(group, "mteb"),
+            _protocol(group, era),
             protocol,
             name,
             metric.type,

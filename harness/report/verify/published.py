@@ -30,7 +30,7 @@ class Figure:
         source: where it stands.
         revision: of the data, as far as it was published.
         type: of the task, as on a card.
-        shape: of the card's group: `mteb`, `sbert` or `custom`; empty where it is not of a card.
+        shape: the protocol that a card's group looks like, `custom` where none; empty where not of a card.
     """
 
     task: str
