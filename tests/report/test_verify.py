@@ -396,6 +396,34 @@ def test_what_cannot_be_answered_says_what_to_do(
     assert words in answer.err
 
 
+def test_a_folder_without_the_models_results_is_not_to_be_evaluated(
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+) -> None:
+    own, public = Store(tmp_path / "own"), Store(tmp_path / "public" / "results")
+    own.put(sts(0.5))
+    public.put(replace(sts(0.5), model="org/other"))
+
+    def ask(folder: Path) -> str:
+        answer = inside("verify", A, "--results", str(own.root), "--published", str(folder))
+        assert answer.code == 2
+        assert "harness eval" not in answer.err
+        return answer.err
+
+    assert f"{public.root} has no results of it under protocol mteb\n" in ask(public.root)
+    high = ask(public.root.parent)
+    assert "nor of any model" in high
+    assert high.endswith(f"such as {public.root}\n")
+
+
+def test_what_is_not_compared_is_said_once_a_task() -> None:
+    told = [figure(50.0, subset=subset) for subset in ("a", "b", "c")]
+    found = verify(side(sts(0.5)), told, None, model=A)
+    assert notes(found) == [
+        "AFQMC (validation/a) and 2 more of it: published, not compared; ours is of validation/default"
+    ]
+
+
 def test_the_means_of_a_suite_are_compared_where_every_task_was(shared: Path, tmp_path: Path) -> None:
     """63.79 and 64.95 are the means of the seed card, by hand."""
     front = reference(shared, "jina-embeddings-v2-base-zh")

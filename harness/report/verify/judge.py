@@ -137,7 +137,13 @@ def notes(found: Sequence[Verified]) -> list[str]:
         if one.verdict == "different":
             lines += [f"{one.place}:", *(f"  - {hint}" for hint in one.hints)]
     gone = [one for one in found if one.verdict == "absent"]
-    lines += [f"{one.place}: published, not compared; {one.hints[0]}" for one in gone if one.hints]
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in gone:
+        if one.hints:
+            places.setdefault((one.figure.task, one.hints[0]), []).append(one.place)
+    for (_, hint), own in places.items():
+        more = f" and {len(own) - 1} more of it" if len(own) > 1 else ""
+        lines.append(f"{own[0]}{more}: published, not compared; {hint}")
     bare = list(dict.fromkeys(one.figure.task for one in gone if not one.hints))
     if bare:
         more = f" and {len(bare) - 6} more" if len(bare) > 6 else ""
