@@ -310,6 +310,8 @@ REFUSED = {
     "lines of YAML 1.1": ("---\na: x\u2028 y\x85 z\nb: [\n---\n", "line 4: not YAML"),
     "CR alone": (CARD.replace("\n", "\r"), "line 1: lines that end in CR alone"),
     "a control character": ("---\na: 1\nb: \x07\n---\n", "line 3: not YAML"),
+    "brackets": (f"---\na: 1\nb: {'[' * 100_000}\n---\n", "line 3: nested more than 100"),
+    "dashes": (f"---\na: 1\nb:\n  {'- ' * 2000}\n---\n", "line 4: nested more than 100"),
     "not a mapping": ("---\n- a\n---\n", "line 2: .*not a mapping"),
     "no end": ("---\na: 1\n", "line 1: .*no closing ---"),
     "twice": (

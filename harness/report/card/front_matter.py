@@ -24,6 +24,7 @@ _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _INDEX_KEY = re.compile(r"^model-index:[ \t]*\r?$", re.MULTILINE)
 # what stands inside a model-index and nowhere else
 _AT_MARGIN = re.compile(r"^(results:|- task:)[^\r\n]*", re.MULTILINE)
+_DEEPEST = 100  # levels
 
 # ("scalar", (tag, text)), ("alias", ("", number)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
 Plain = tuple[str, Any]
@@ -125,9 +126,10 @@ def compose(text: str, label: str, first_line: int = 1) -> yaml.Node | None:
     """The nodes of a YAML text.
 
     Raises:
-        DataError: not YAML, with the line.
+        DataError: not YAML, or nested too deeply; with the line.
     """
     try:
+        _refuse_deep(text, label, first_line)
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -195,6 +197,17 @@ def merges(node: yaml.Node) -> yaml.Node | None:
         if isinstance(each, yaml.ScalarNode) and each.tag == "tag:yaml.org,2002:merge":
             return each
     return None
+
+
+def _refuse_deep(text: str, label: str, first_line: int) -> None:
+    """Composing calls itself once a level: a hundred thousand brackets would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            at = event.start_mark.index if event.start_mark else 0
+            line = first_line + text.count("\n", 0, at)
+            raise DataError(f"{label}, line {line}: nested more than {_DEEPEST} levels deep")
 
 
 def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:
