@@ -118,7 +118,7 @@ def parse_card(raw: bytes, label: str, *, whole: bool = False) -> Card:
         return card
     if not isinstance(root, yaml.MappingNode):
         raise card.fault(root, "the front matter is not a mapping with a key a line")
-    _refuse_duplicates(card, root)
+    refuse_duplicates(card, root)
     return Card(label, text, start, end, fenced, whole, root, newline)
 
 
@@ -240,7 +240,8 @@ def _refuse_lost_indentation(card: Card) -> None:
         )
 
 
-def _refuse_duplicates(card: Card, root: yaml.Node) -> None:
+def refuse_duplicates(card: Card, root: yaml.Node) -> None:
+    """Raise DataError where a key stands twice in one mapping."""
     for node in _nodes(root, set()):
         seen: dict[tuple[str, str], int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
