@@ -98,6 +98,7 @@ def test_mteb_reads_its_json_and_it_says_what_it_is(tmp_path: Path) -> None:
         "---\ntext: |\n  ```\n---\n",
         "```\n{}`````\n",
         "```\n```\n",
+        "\ufeff",
     ],
 )
 def test_markers_in_code_are_an_example(code: str, newline: str) -> None:

@@ -494,6 +494,7 @@ def test_random_cards_change_only_where_they_must() -> None:
     tasks = ["STSB", "BQ", "ATEC", "AFQMC", "LCQMC"]
     for _ in range(60):
         text = _random_card(rng, tasks)
+        bom, newline = rng.choice(["", "\ufeff"]), rng.choice(["\n", "\r\n"])
         found = groups(
             *(
                 one(rng.randint(20, 30) / 64, t, data_revision="")
@@ -501,7 +502,12 @@ def test_random_cards_change_only_where_they_must() -> None:
             )
         )
         front = text.split("---\n")[1]
-        new = write(text, found, UPDATE)
+        came = write(bom + text.replace("\n", newline), found, UPDATE)
+        assert came.startswith(bom)
+        assert came.count("\n") == came.count(newline)
+        new = came.removeprefix(bom).replace(newline, "\n")
+        left = iter(new.splitlines())
+        assert all("value:" in line or line in left for line in text.splitlines())  # there, and in order
         before, after = yaml.safe_load(front), yaml.safe_load(new.split("---\n")[1])
         old = {g["dataset"]["type"]: g for g in before["model-index"][0]["results"]}
         ours = {"C-MTEB/" + g.task: g.data["metrics"][0]["value"] for g in found}
@@ -526,16 +532,23 @@ def _random_card(rng: random.Random, tasks: list[str]) -> str:
     inner = outer + " " * len(dash)
     item = inner + " " * rng.choice([0, 2])
     key = item + " " * len(dash)
-    lines = ["title: x # y", "model-index:", f"{outer}{dash}name: m", f"{inner}results:"]
+    above = rng.choice([[], ["? a b", ": {b: 1}"], ["text: |", "  block", "", "  - task:"], ["é: 😀 # 😀"]])
+    lines = ["title: x # y", *above, "model-index:", f"{outer}{dash}name: m", f"{inner}results:"]
     for task in rng.sample(tasks, rng.randint(1, 4)):
         quote, note = rng.choice(["", "'", '"']), rng.choice(["", "  # note"])
         deep = key + " " * rng.choice([0, 2])
         dataset = [f"{key}  name: {rng.choice(['a', '日本'])}", f"{key}  type: {quote}C-MTEB/{task}{quote}"]
         rng.shuffle(dataset)
-        lines += [f"{item}{dash}task:{note}", f"{key}  type: STS", f"{key}dataset:", *dataset]
-        lines += [f"{key}  split: test{note}", f"{key}metrics:"]
+        kind = [[f"task:{note}", f"{key}  type: STS"], ["task: {type: STS}  # é"]]
+        lines += [item + dash + "\n".join(rng.choice(kind)), f"{key}dataset:", *dataset]
+        lines += rng.choice([[], [f"{key}  args:", f"{key}    a: [1]"], [f"{key}  ? extra", f"{key}  : 1"]])
+        lines += (
+            [f"{key}  split: >-", f"{key}    test"] if rng.random() < 0.2 else [f"{key}  split: test{note}"]
+        )
+        lines += rng.choice([[], [f"{key}source:", f"{key}  url: 'https://x/#y'"]])
+        lines += [f"{key}metrics:"]
         lines += [f"{deep}- type: {rng.choice(['cos_sim', 'cosine'])}_spearman"]
         lines += [f"{deep}  value: {rng.choice(['31.25', '40', quote + '41.5' + quote])}{note}"]
         lines += rng.choice([[], ["", "# between"], [f"{deep}  name: n"]])
-    lines += rng.choice([[], ["last: [1]"]])
+    lines += rng.choice([[], ["last: [1]"], ["# at the margin", "..."]])
     return "---\n" + "\n".join(lines) + "\n---\nbody\n"

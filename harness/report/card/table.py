@@ -21,7 +21,7 @@ _FENCE = re.compile(
     r"(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*\r?$|.*)",
     re.MULTILINE | re.DOTALL,
 )
-_MARKER = re.compile(rf"^[ \t]*({re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
+_MARKER = re.compile(rf"^\ufeff?[ \t]*({re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
 
 
 def results_table(groups: Sequence[Group], label: str, digits: int | None = None) -> str:
