@@ -260,6 +260,13 @@ def test_causes_come_in_their_order_and_splits_are_looked_up() -> None:
     assert "flat mean" in mean[0]
 
 
+@pytest.mark.parametrize("unknown", ["", "None", "no_revision_available"])
+def test_a_revision_that_is_not_known_is_no_cause(unknown: str) -> None:
+    for ours, theirs in ((unknown, "def"), ("abc", unknown), (unknown, unknown)):
+        (hint,) = why(sts(0.4, data_revision=ours), figure(50.59, revision=theirs))
+        assert "nothing that was recorded" in hint
+
+
 def test_what_is_as_the_catalog_says_comes_after_what_is_not() -> None:
     """A long input is usual, a prompt of the card too; they come last, or where nothing else speaks."""
     usual = {"prompt_policy": "card", "prompts": {"query": "query: "}, "max_length": 8192, "dtype": "float16"}

@@ -11,6 +11,7 @@ from statistics import fmean
 
 from harness.metrics import canonical
 from harness.models.catalog import Row
+from harness.report.card.groups import known_revision
 from harness.report.names import CARD_ERA, V1_METRICS
 from harness.report.verify.published import Figure, value_of
 from harness.types import Result
@@ -187,8 +188,8 @@ def _random(case: Case) -> str | None:
 
 
 def _data(case: Case) -> str | None:
-    theirs, ours = case.figure.revision, case.one.data_revision
-    if theirs and theirs != ours and "not available" not in theirs:
+    theirs, ours = known_revision(case.figure.revision), case.one.data_revision
+    if theirs and theirs != ours and (known_revision(ours) or ours.startswith("local:")):
         return f"data: published on revision {theirs[:12]}, ours are on {ours[:18]}; compare the rows"
     if ours.startswith("local:"):
         return f"data: ours come from a folder ({ours}); score what harness prefetch gets, or the hub's"
