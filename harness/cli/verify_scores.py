@@ -122,7 +122,7 @@ def _public_side(folder: Path, model: str, protocol: str, rows: Catalog) -> Side
     """The public results of a model: of the revision that is named, else the one with most results."""
     from collections import Counter
 
-    from harness.errors import StoreError
+    from harness.errors import StoreError, UnknownNameError
     from harness.models.resolve import parse_reference
     from harness.report.sides import stored_side
     from harness.store import Store
@@ -133,9 +133,14 @@ def _public_side(folder: Path, model: str, protocol: str, rows: Catalog) -> Side
     reference = parse_reference(model)
     row = rows.find(reference.name)
     names = {reference.name, row.title if row else reference.name}
-    counts = Counter(
-        r.revision for r in public.results(models=names) if r.protocol == protocol and not r.variant
-    )
+    own = [r for r in public.results(models=names) if r.protocol == protocol]
+    if not own:
+        hint = f"{folder} has no results of it under protocol {protocol}"
+        deep = sorted({file.parents[2] for file in folder.glob("*/*/*/*.json")} - {folder})
+        if deep and not any(public.results()):
+            hint += f", nor of any model; name the folder that has theirs, such as {deep[0]}"
+        raise UnknownNameError("model", reference.name, public.models(), hint)
+    counts = Counter(r.revision for r in own if not r.variant)
     same: list[str | None] = [
         r for r in counts if r and reference.revision and r.startswith(reference.revision)
     ]

@@ -93,6 +93,29 @@ def test_a_score_given_twice_alike_counts_once(tmp_path: Path) -> None:
         card_results(path)
 
 
+def test_the_task_type_tells_groups_apart(tmp_path: Path) -> None:
+    ranked = GROUP.replace("STS}", "%s}").replace("C-MTEB/STSB, name: MTEB STSB", "own, name: own")
+    ranked = ranked.replace(", revision: %s", "").replace("cosine_spearman", "ndcg@10")
+    path = card(tmp_path, START + ranked % ("text-retrieval", 0.5) + ranked % ("text-ranking", 0.75))
+    assert [(s.type, s.value) for s in card_scores(path)[1]] == [
+        ("text-retrieval", 0.5),
+        ("text-ranking", 0.75),
+    ]
+    with pytest.raises(DataError, match=r"line 10: own stands under two task types, first in line 7"):
+        card_results(path)
+    path = card(tmp_path, START + ranked % ("text-retrieval", 0.5) + ranked % ("text-ranking", 0.5))
+    assert [r.metrics for r in card_results(path)] == [{"ndcg_at_10": 0.5}]
+
+
+def test_front_matter_that_is_one_flow_mapping(tmp_path: Path) -> None:
+    group = (
+        "{task: {type: STS}, dataset: {type: C-MTEB/STSB, name: x, split: test}, "
+        "metrics: [{type: cosine_spearman, value: 50}]}"
+    )
+    path = card(tmp_path, f"{{license: mit, model-index: [{{name: a, results: [{group}]}}]}}\n")
+    assert [(r.task, r.metrics) for r in card_results(path)] == [("STSB", {"cosine_spearman": 0.5})]
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_whatever_yaml_says_is_read(tmp_path: Path, bom: str, newline: str) -> None:

@@ -56,6 +56,8 @@ def test_it_is_replaced_in_place(newline: str) -> None:
         ("<!-- harness:begin -->\n", "markers in lines 1"),
         ("<!-- harness:end -->\n\n<!-- harness:begin -->\n", "markers in lines 1, 3"),
         ("<!-- harness:begin -->\n<!-- harness:end -->\n" * 2, "markers in lines 1, 2, 3, 4"),
+        ("```\n<!-- harness:begin -->\n<!-- harness:end -->\n```\n", "no place"),
+        ("<!-- harness:begin -->\n~~~\n<!-- harness:end -->\n~~~\n", r"markers in lines 1\)"),
     ],
 )
 def test_no_pair_of_markers_is_refused(old: str, message: str) -> None:
@@ -83,3 +85,27 @@ def test_mteb_reads_its_json_and_it_says_what_it_is(tmp_path: Path) -> None:
     for other in (stsb(protocol="jmteb"), result(A, "Mine", 0.5)):
         with pytest.raises(ConfigError, match="cannot be written as mteb's JSON"):
             mteb_json([other], KNOWN)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```html\n{}```\n",
+        "~~~~\n```\n~~~\n{}~~~~\n",
+        "- ````md\n  ```\n{}  ````\n",
+        "``` not a block ``` \n\n```\n{}```  \n",
+        "---\ntext: |\n  ```\n---\n",
+        "```\n{}`````\n",
+        "```\n```\n",
+        "\ufeff",
+    ],
+)
+def test_markers_in_code_are_an_example(code: str, newline: str) -> None:
+    pair = "<!-- harness:begin -->\n<!-- harness:end -->\n"
+    before = code.format(pair)
+    old = f"{before}{pair}```\n{pair}".replace("\n", newline)  # the last block ends with the file
+    new = table_file("README.md", old.encode(), "T\n").after.decode()
+    assert new == f"{before}{pair.replace('<!-- harness:end', 'T@<!-- harness:end')}```\n{pair}".replace(
+        "@", "\n"
+    ).replace("\n", newline)

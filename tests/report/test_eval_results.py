@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml, parse_eval_result_entries
 
 from harness.errors import ConfigError, DataError
-from harness.report.card.eval_results import Benchmark, entries, entry_text, eval_files, load_map
+from harness.report.card.eval_edit import entry_text, eval_files
+from harness.report.card.eval_results import Benchmark, entries, load_map
 from harness.report.card.files import File
 from harness.types import Result
 from tests.report.make import result
@@ -164,6 +166,61 @@ def test_files_that_cannot_be_edited(old: str, message: str) -> None:
 def test_maps_that_name_no_value(changes: dict[str, Any], message: str) -> None:
     with pytest.raises((ConfigError, DataError), match=message):
         entries([find(), find(subset="b")], [benchmark(**changes)])
+
+
+MINE = '- dataset:\n    id: o/find\n    task_id: "7654e21"\n  value: 70.5\n'
+OTHER = "- dataset:\n    id: o/x\n    task_id: y\n  value: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\ufeff" + MINE, "\ufeff" + MINE.replace("70.5", "75.12345678")),
+        (
+            "\ufeff" + MINE.replace("\n", "\r\n"),
+            "\ufeff" + MINE.replace("70.5", "75.12345678").replace("\n", "\r\n"),
+        ),
+        (MINE.replace(" 70.5", "  # none"), MINE.replace("70.5", "75.12345678  # none")),
+        (MINE.replace(" 70.5", ""), MINE.replace("70.5", "75.12345678")),
+        (OTHER % 1 + "...\n", OTHER % 1 + MINE.replace("70.5", "75.12345678") + "...\n"),
+        ("# a\n---\n" + OTHER % 1, "# a\n---\n" + OTHER % 1 + MINE.replace("70.5", "75.12345678")),
+    ],
+)
+def test_every_other_byte_of_a_file_stays(old: str, new: str) -> None:
+    assert files(old, "update").after.decode() == new
+    assert not files(new, "update").stale
+
+
+def test_an_entry_stands_below_the_others_as_they_are_laid_out() -> None:
+    old = "".join(f"  {line}\n" for line in (OTHER % 1).splitlines())
+    new = files(old).after.decode()
+    assert new.startswith(old)
+    assert [entry["value"] for entry in yaml.safe_load(new)] == [1, 100 * 0.7512345678]
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        (OTHER % "&v 70.5" + MINE.replace("70.5", "*v"), "line 4: anchors and aliases"),
+        (MINE.replace("70.5", "&v 70.5") + OTHER % "*v", "line 4: anchors and aliases"),
+        (MINE + MINE, r"o/find 7654e21 stands 2 times \(lines 1, 5\)"),
+        (MINE + "  value: 3\n", "line 5: key 'value' stands already in line 4"),
+    ],
+)
+def test_a_file_that_would_break_is_refused(old: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        files(old, "update")
+
+
+def test_no_two_benchmarks_share_a_file() -> None:
+    ids = [("o/find", "a/b"), ("o/find", "a-b"), ("o/find", "a b"), ("o/fi.nd", "a-b"), ("o/fi-nd", "a-b")]
+    ids += [("o/a__b", "c"), ("o__a/b", "c"), ("o/find", "日"), ("o/find", "本"), ("o/find", "x")]
+    wanted = [benchmark(dataset=dataset, task_id=task) for dataset, task in ids]
+    made = list(entries([find()], wanted))
+    assert len(set(made)) == len(ids)
+    assert made == list(entries([find()], wanted))
+    assert [made[1], made[-1]] == [".eval_results/o__find.a-b.yaml", ".eval_results/o__find.x.yaml"]
+    assert all(re.fullmatch(r"\.eval_results/[A-Za-z0-9_.-]+\.yaml", name) for name in made)
 
 
 def test_another_protocol_is_not_mteb() -> None:

@@ -250,6 +250,8 @@ def test_what_is_added_is_laid_out_as_the_card_is(layout: str) -> None:
         ("", "---\nmodel-index:\n{}---\n"),
         ("---\n---\n", "---\nmodel-index:\n{}---\n"),
         ("---\na: 1\n---\nx", "---\na: 1\nmodel-index:\n{}---\nx"),
+        ("---\na: 1\n# c\n... # d\n---\nx", "---\na: 1\n# c\nmodel-index:\n{}... # d\n---\nx"),
+        ("---\n[]: 1\n? {a: 1}\n---\n", "---\n[]: 1\n? {{a: 1}}\nmodel-index:\n{}---\n"),
         ("---\nmodel-index:\na: 1\n---\n", "---\nmodel-index:\n{}a: 1\n---\n"),
         ("---\nmodel-index: []  # none\n---\n", "---\nmodel-index: \n{}---\n"),
         ("---\nmodel-index:\n- name: a\n  results: []\n---\n", "---\nmodel-index:\n{}---\n"),
@@ -267,6 +269,11 @@ def test_aliases_elsewhere_are_kept_and_not_written_out() -> None:
     text = CARD.replace("license: mit  # as is\n", "\n".join([*levels, "*a0 : y", ""]))
     new = write(text, groups(one(0.4)), UPDATE)  # a third of the stars in the sky if they were
     assert new == text.replace("50.0", "40.0")
+
+
+def test_keys_that_are_no_words_stay() -> None:
+    text = CARD.replace("license: mit  # as is", "[]: 1\n{}: 2\n? [a, {b: c}]\n: 3")
+    assert write(text, groups(one(0.4)), UPDATE) == text.replace("50.0", "40.0")
 
 
 def test_a_file_of_yaml_only(seed: str, seed_results: list[Result]) -> None:
@@ -291,6 +298,7 @@ REFUSED = {
         "---\nmodel-index:\n- name: a\n  results:\n  - {task: {type: STS}, metrics: []}\n---\n",
         "line 5: flow style",
     ),
+    "flow front matter": ("---\n# c\n{a: 1}\n---\n", r"line 3: the front matter is one \{"),
     "two entries": (
         CARD.replace("---\ntext", "- name: b\n  results: []\n---\n"),
         "2 entries .lines 4 and 17.",
@@ -302,6 +310,8 @@ REFUSED = {
     "lines of YAML 1.1": ("---\na: x\u2028 y\x85 z\nb: [\n---\n", "line 4: not YAML"),
     "CR alone": (CARD.replace("\n", "\r"), "line 1: lines that end in CR alone"),
     "a control character": ("---\na: 1\nb: \x07\n---\n", "line 3: not YAML"),
+    "brackets": (f"---\na: 1\nb: {'[' * 100_000}\n---\n", "line 3: nested more than 100"),
+    "dashes": (f"---\na: 1\nb:\n  {'- ' * 2000}\n---\n", "line 4: nested more than 100"),
     "not a mapping": ("---\n- a\n---\n", "line 2: .*not a mapping"),
     "no end": ("---\na: 1\n", "line 1: .*no closing ---"),
     "twice": (
@@ -469,12 +479,22 @@ def test_writing_keeps_mode_and_links_and_notices_changes(tmp_path: Path) -> Non
     ]
 
 
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    with pytest.raises(DataError, match=r"README.md is read-only.*chmod"):
+        write_file(path, File("README.md", b"old", b"new"))
+    assert path.read_bytes() == b"old"
+
+
 def test_random_cards_change_only_where_they_must() -> None:
     """Cards of random layout: the data afterwards, by PyYAML's own reading, is the data before plus ours."""
     rng = random.Random(1)
     tasks = ["STSB", "BQ", "ATEC", "AFQMC", "LCQMC"]
     for _ in range(60):
         text = _random_card(rng, tasks)
+        bom, newline = rng.choice(["", "\ufeff"]), rng.choice(["\n", "\r\n"])
         found = groups(
             *(
                 one(rng.randint(20, 30) / 64, t, data_revision="")
@@ -482,7 +502,12 @@ def test_random_cards_change_only_where_they_must() -> None:
             )
         )
         front = text.split("---\n")[1]
-        new = write(text, found, UPDATE)
+        came = write(bom + text.replace("\n", newline), found, UPDATE)
+        assert came.startswith(bom)
+        assert came.count("\n") == came.count(newline)
+        new = came.removeprefix(bom).replace(newline, "\n")
+        left = iter(new.splitlines())
+        assert all("value:" in line or line in left for line in text.splitlines())  # there, and in order
         before, after = yaml.safe_load(front), yaml.safe_load(new.split("---\n")[1])
         old = {g["dataset"]["type"]: g for g in before["model-index"][0]["results"]}
         ours = {"C-MTEB/" + g.task: g.data["metrics"][0]["value"] for g in found}
@@ -507,16 +532,23 @@ def _random_card(rng: random.Random, tasks: list[str]) -> str:
     inner = outer + " " * len(dash)
     item = inner + " " * rng.choice([0, 2])
     key = item + " " * len(dash)
-    lines = ["title: x # y", "model-index:", f"{outer}{dash}name: m", f"{inner}results:"]
+    above = rng.choice([[], ["? a b", ": {b: 1}"], ["text: |", "  block", "", "  - task:"], ["é: 😀 # 😀"]])
+    lines = ["title: x # y", *above, "model-index:", f"{outer}{dash}name: m", f"{inner}results:"]
     for task in rng.sample(tasks, rng.randint(1, 4)):
         quote, note = rng.choice(["", "'", '"']), rng.choice(["", "  # note"])
         deep = key + " " * rng.choice([0, 2])
         dataset = [f"{key}  name: {rng.choice(['a', '日本'])}", f"{key}  type: {quote}C-MTEB/{task}{quote}"]
         rng.shuffle(dataset)
-        lines += [f"{item}{dash}task:{note}", f"{key}  type: STS", f"{key}dataset:", *dataset]
-        lines += [f"{key}  split: test{note}", f"{key}metrics:"]
+        kind = [[f"task:{note}", f"{key}  type: STS"], ["task: {type: STS}  # é"]]
+        lines += [item + dash + "\n".join(rng.choice(kind)), f"{key}dataset:", *dataset]
+        lines += rng.choice([[], [f"{key}  args:", f"{key}    a: [1]"], [f"{key}  ? extra", f"{key}  : 1"]])
+        lines += (
+            [f"{key}  split: >-", f"{key}    test"] if rng.random() < 0.2 else [f"{key}  split: test{note}"]
+        )
+        lines += rng.choice([[], [f"{key}source:", f"{key}  url: 'https://x/#y'"]])
+        lines += [f"{key}metrics:"]
         lines += [f"{deep}- type: {rng.choice(['cos_sim', 'cosine'])}_spearman"]
         lines += [f"{deep}  value: {rng.choice(['31.25', '40', quote + '41.5' + quote])}{note}"]
         lines += rng.choice([[], ["", "# between"], [f"{deep}  name: n"]])
-    lines += rng.choice([[], ["last: [1]"]])
+    lines += rng.choice([[], ["last: [1]"], ["# at the margin", "..."]])
     return "---\n" + "\n".join(lines) + "\n---\nbody\n"

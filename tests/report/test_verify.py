@@ -178,6 +178,35 @@ def test_the_main_metric_counts_under_any_spelling_and_what_is_not_scored_is_nam
     assert exit_code(elsewhere) == 2
 
 
+def test_a_group_of_another_sort_is_not_ours_by_its_name_alone(tmp_path: Path) -> None:
+    group = (
+        "  - task: {type: %s}\n    dataset: {type: Own, name: Own, split: test}\n"
+        "    metrics: [{type: ndcg@10, value: %s}]\n"
+    )
+    path = tmp_path / "README.md"
+
+    def answer(ours: Result, *told: tuple[str, float]) -> Any:
+        front = "---\nmodel-index:\n- name: a\n  results:\n" + "".join(group % one for one in told) + "---\n"
+        path.write_text(front, encoding="utf-8")
+        (found,) = verify(side(ours), card_figures(path, ours.protocol), None, model=A)
+        return found
+
+    ours = result(A, "Own", 0.5)
+    both = answer(ours, ("text-ranking", 0.75), ("text-retrieval", 0.5))
+    assert (both.verdict, both.figure.type) == ("equal", "text-retrieval")
+    ranked = answer(ours, ("text-ranking", 0.5))
+    assert (ranked.verdict, ranked.ours) == ("absent", None)
+    (line,) = notes([ranked])
+    assert line.endswith("not compared; the card's is of type text-ranking, ours of text-retrieval")
+    crossed = replace(ours, kind="reranking")
+    foreign = answer(crossed, ("cross-encoder-reranking", 0.5))
+    assert foreign.verdict == "absent"
+    assert "--protocol sbert" in foreign.hints[0]
+    assert answer(replace(crossed, protocol="sbert"), ("cross-encoder-reranking", 0.5)).verdict == "equal"
+    apart = answer(ours, ("text-retrieval", 0.75))
+    assert apart.hints == ("protocol: ours is mteb; the card's group is not MTEB's and names no protocol",)
+
+
 def test_published_trees_are_figures_too() -> None:
     public = sts(
         0.505912, scorer="mteb", data_fingerprint="", data_revision="r2", provenance={"source": "mteb"}
@@ -229,6 +258,36 @@ def test_causes_come_in_their_order_and_splits_are_looked_up() -> None:
     assert "test/default is the published one" in found[2]
     mean = why(sts(0.4), figure(45.0), sts(0.5, split="test"))
     assert "flat mean" in mean[0]
+
+
+@pytest.mark.parametrize("unknown", ["", "None", "no_revision_available"])
+def test_a_revision_that_is_not_known_is_no_cause(unknown: str) -> None:
+    for ours, theirs in ((unknown, "def"), ("abc", unknown), (unknown, unknown)):
+        (hint,) = why(sts(0.4, data_revision=ours), figure(50.59, revision=theirs))
+        assert "nothing that was recorded" in hint
+
+
+def test_what_is_as_the_catalog_says_comes_after_what_is_not() -> None:
+    """A long input is usual, a prompt of the card too; they come last, or where nothing else speaks."""
+    usual = {"prompt_policy": "card", "prompts": {"query": "query: "}, "max_length": 8192, "dtype": "float16"}
+    ours = replace(sts(0.4, provenance=usual), kind="retrieval")
+    found = why(ours, figure(50.59), sts(0.5059, split="test"))
+    assert [hint.partition(":")[0] for hint in found] == ["dtype", "split", "prompts", "max length"]
+    none = replace(ours, provenance={**usual, "prompt_policy": "none"})
+    assert why(none, figure(50.59))[0].startswith("prompts: ours were made with --prompts none")
+
+
+def test_the_card_as_a_whole_tells_of_which_era_it_is(card: Path) -> None:
+    topics = """  - task: {type: Clustering}
+    dataset: {type: C-MTEB/CLSClusteringS2S, name: MTEB CLSClusteringS2S, split: test}
+    metrics: [{type: v_measure, value: 40.5}]
+"""
+    ours = result(A, "CLSClusteringS2S", 0.3, kind="clustering", main="v_measure")
+    for text, words in ((CARD, "--protocol cmteb-v1"), (CARD.replace("cos_sim_", "cosine_"), "nothing that")):
+        card.write_text(text.replace("---\n# A", topics + "---\n# A"), encoding="utf-8")
+        told = [one for one in verify(side(ours), card_figures(card, "mteb"), None, model=A) if one.ours]
+        assert len(told) == len(told[0].hints) == 1
+        assert words in told[0].hints[0]
 
 
 def test_the_command(card: Path, tmp_path: Path, inside: Callable[..., Answer]) -> None:  # noqa: F811
@@ -342,6 +401,34 @@ def test_what_cannot_be_answered_says_what_to_do(
     answer = inside("verify", *named, "--results", str(store.root))
     assert answer.code == 2
     assert words in answer.err
+
+
+def test_a_folder_without_the_models_results_is_not_to_be_evaluated(
+    tmp_path: Path,
+    inside: Callable[..., Answer],  # noqa: F811
+) -> None:
+    own, public = Store(tmp_path / "own"), Store(tmp_path / "public" / "results")
+    own.put(sts(0.5))
+    public.put(replace(sts(0.5), model="org/other"))
+
+    def ask(folder: Path) -> str:
+        answer = inside("verify", A, "--results", str(own.root), "--published", str(folder))
+        assert answer.code == 2
+        assert "harness eval" not in answer.err
+        return answer.err
+
+    assert f"{public.root} has no results of it under protocol mteb\n" in ask(public.root)
+    high = ask(public.root.parent)
+    assert "nor of any model" in high
+    assert high.endswith(f"such as {public.root}\n")
+
+
+def test_what_is_not_compared_is_said_once_a_task() -> None:
+    told = [figure(50.0, subset=subset) for subset in ("a", "b", "c")]
+    found = verify(side(sts(0.5)), told, None, model=A)
+    assert notes(found) == [
+        "AFQMC (validation/a) and 2 more of it: published, not compared; ours is of validation/default"
+    ]
 
 
 def test_the_means_of_a_suite_are_compared_where_every_task_was(shared: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +12,8 @@ import yaml
 from harness.report.card.front_matter import Card, child, in_lines
 from harness.report.card.index import Index, OldGroup
 from harness.report.card.render import Layout, group_text, metric_text, model_index_text, scalar
+
+_DOTS = re.compile(r"^\.\.\.(?=\s|\Z)", re.MULTILINE)
 
 What = Literal["added", "updated", "unchanged", "kept", "conflicting", "pruned"]
 
@@ -99,9 +102,16 @@ def _new_index(card: Card, made: Plan) -> Edit:
         return Edit(card.start, card.start, f"---{card.newline}{text}---{card.newline}")
     block = child(card.root, "model-index")
     if block is None:
-        return _insert(card, card.end, text)
+        return _insert(card, _yaml_end(card), text)
     body = text.removeprefix(f"model-index:{card.newline}").removesuffix(card.newline)
     return Edit(*card.span(block), card.newline + body)
+
+
+def _yaml_end(card: Card) -> int:
+    """Where the YAML ends: above the `...` that closes it, where there is one."""
+    start = card.start if card.root is None else card.content_end(card.root)
+    dots = _DOTS.search(card.text, start, card.end)
+    return dots.start() if dots else card.end
 
 
 def _insert(card: Card, at: int, text: str) -> Edit:

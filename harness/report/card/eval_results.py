@@ -6,27 +6,20 @@ which stored value is which benchmark's, and in which scale.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field
 
 from harness.definition import Strict
 from harness.errors import ConfigError, DataError
 from harness.report import names
-from harness.report.card.edits import Change, Edit
-from harness.report.card.files import File
-from harness.report.card.front_matter import child, compose
-from harness.report.card.index import number_of
-from harness.report.card.match import hundredfold
-from harness.report.card.plan import OnConflict
-from harness.report.card.render import scalar
-from harness.report.card.splice import apply
 from harness.types import Result
 from harness.yamlfile import load_yaml
 
@@ -118,35 +111,6 @@ def entries(
     return made
 
 
-def eval_files(
-    wanted: dict[str, dict[str, Any]],
-    read: Callable[[str], bytes | None],
-    *,
-    on_conflict: OnConflict = "fail",
-    digits: int | None = None,
-) -> list[File]:
-    """The files with these entries: values are replaced in place, what else stands there stays.
-
-    Args:
-        read: a file's bytes by its name; None where there is none.
-
-    Raises:
-        DataError: a file that is not a list of entries, or a value that the Hub has verified; with the line.
-    """
-    return [_file(name, read(name), entry, on_conflict, digits) for name, entry in wanted.items()]
-
-
-def entry_text(entry: dict[str, Any], newline: str = "\n") -> str:
-    """One entry as YAML."""
-    lines = []
-    for key, value in entry.items():
-        if isinstance(value, dict):
-            lines += [f"  {key}:", *(f"    {k}: {scalar(v)}" for k, v in value.items())]
-        else:
-            lines.append(f"  {key}: {scalar(value)}")
-    return "".join(line + newline for line in ["-" + lines[0][1:], *lines[1:]])
-
-
 def _result(results: Sequence[Result], wanted: Benchmark) -> Result:
     found = [
         r
@@ -188,66 +152,7 @@ def _entry(result: Result, benchmark: Benchmark, digits: int | None) -> dict[str
 def _file_name(benchmark: Benchmark, result: Result) -> str:
     parts = [benchmark.dataset.replace("/", "__"), benchmark.task_id, *result.variant]
     slugs = [re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") or "x" for part in parts]
+    if slugs != parts or benchmark.dataset.count("__"):  # then another id may come to the same letters
+        whole = json.dumps([benchmark.dataset, benchmark.task_id, *result.variant])
+        slugs.append(hashlib.sha256(whole.encode()).hexdigest()[:8])
     return ".".join(slugs) + ".yaml"
-
-
-def _file(name: str, raw: bytes | None, entry: dict[str, Any], rule: OnConflict, digits: int | None) -> File:
-    label = f"{entry['dataset']['id']} {entry['dataset']['task_id']}"
-    new = scalar(entry["value"])
-    if raw is None:
-        return File(name, None, entry_text(entry).encode("utf-8"), (Change("added", label, new=new),))
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: not UTF-8 (byte {error.start})") from error
-    root = compose(text, name)
-    if root is not None and (not isinstance(root, yaml.SequenceNode) or root.flow_style):
-        raise DataError(f"{name}, line 1: not a list of results with a `-` each")
-    old = next((item for item in root.value if _is_about(item, entry)), None) if root else None
-    if old is None:
-        newline = "\r\n" if "\r\n" in text else "\n"
-        gap = newline if text and not text.endswith("\n") else ""
-        after = text + gap + entry_text(entry, newline)
-        return File(name, raw, after.encode("utf-8"), (Change("added", label, new=new),))
-    node = child(old, "value")
-    line = (old.start_mark.line if node is None else node.start_mark.line) + 1
-    if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">"):
-        raise DataError(f"{name}, line {line}: no `value` on one line")
-    number = number_of(node.value)
-    if number is not None and _equal(number, entry["value"], digits):
-        return File(name, raw, raw, (Change("unchanged", label, line),))
-    if hundredfold(number, entry["value"]):
-        raise DataError(
-            f"{name}, line {line}: {label} is {node.value} there and {new} here, about a hundredfold\n"
-            "correct the map's `scale` (1 or 100, as the benchmark counts), or the file"
-        )
-    if rule == "keep":
-        return File(name, raw, raw, (Change("kept", label, line, node.value, new),))
-    if child(old, "verifyToken") is not None:
-        raise DataError(f"{name}, line {line}: the Hub has verified {node.value}, which would become {new}")
-    edits = [Edit(node.start_mark.index, node.end_mark.index, new)]
-    day = child(old, "date")
-    if isinstance(day, yaml.ScalarNode) and "date" in entry:
-        edits.append(Edit(day.start_mark.index, day.end_mark.index, scalar(entry["date"])))
-    elif day is not None:
-        raise DataError(
-            f"{name}, line {day.start_mark.line + 1}: the date there is the old value's; give the map a "
-            "`date`, or delete the line"
-        )
-    change = Change("updated" if rule == "update" else "conflicting", label, line, node.value, new)
-    edits.sort(key=lambda edit: edit.start)
-    return File(name, raw, apply(text, edits).encode("utf-8"), (change,))
-
-
-def _equal(old: float, new: float, digits: int | None) -> bool:
-    if digits is not None and round(old, digits) == round(new, digits):
-        return True
-    return math.isclose(old, new, rel_tol=1e-12)
-
-
-def _is_about(node: yaml.Node, entry: dict[str, Any]) -> bool:
-    dataset = child(node, "dataset")
-    return all(
-        isinstance(value := child(dataset, key), yaml.ScalarNode) and value.value == entry["dataset"][key]
-        for key in ("id", "task_id")
-    )

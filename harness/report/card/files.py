@@ -118,7 +118,7 @@ def write_file(path: Path, file: File) -> None:
     """Put a file in its place by temporary file and rename; its mode stays, and a link stays a link.
 
     Raises:
-        DataError: it is no longer the one that was read, or cannot be written.
+        DataError: it is read-only or no longer the one that was read, or it cannot be written.
     """
     try:
         target = path.resolve()
@@ -126,6 +126,9 @@ def write_file(path: Path, file: File) -> None:
         if there != file.before:
             raise DataError(f"{path} has changed since it was read; run again")
         mode = target.stat().st_mode & 0o7777 if there is not None else None
+        if mode is not None and not (mode & 0o222 and os.access(target, os.W_OK)):
+            # a rename asks the folder alone
+            raise DataError(f"{path} is read-only, so it stays as it is; chmod u+w it to have it written")
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(target, file.after)
         if mode is not None:

@@ -24,6 +24,7 @@ _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _INDEX_KEY = re.compile(r"^model-index:[ \t]*\r?$", re.MULTILINE)
 # what stands inside a model-index and nowhere else
 _AT_MARGIN = re.compile(r"^(results:|- task:)[^\r\n]*", re.MULTILINE)
+_DEEPEST = 100  # levels
 
 # ("scalar", (tag, text)), ("alias", ("", number)), ("list", [Plain ...]) or ("map", [(Plain, Plain) ...])
 Plain = tuple[str, Any]
@@ -115,9 +116,9 @@ def parse_card(raw: bytes, label: str, *, whole: bool = False) -> Card:
     root = compose(text[start:end], label, card.line(start))
     if root is None:
         return card
-    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+    if not isinstance(root, yaml.MappingNode):
         raise card.fault(root, "the front matter is not a mapping with a key a line")
-    _refuse_duplicates(card, root)
+    refuse_duplicates(card, root)
     return Card(label, text, start, end, fenced, whole, root, newline)
 
 
@@ -125,9 +126,10 @@ def compose(text: str, label: str, first_line: int = 1) -> yaml.Node | None:
     """The nodes of a YAML text.
 
     Raises:
-        DataError: not YAML, with the line.
+        DataError: not YAML, or nested too deeply; with the line.
     """
     try:
+        _refuse_deep(text, label, first_line)
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -197,6 +199,17 @@ def merges(node: yaml.Node) -> yaml.Node | None:
     return None
 
 
+def _refuse_deep(text: str, label: str, first_line: int) -> None:
+    """Composing calls itself once a level: a hundred thousand brackets would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            at = event.start_mark.index if event.start_mark else 0
+            line = first_line + text.count("\n", 0, at)
+            raise DataError(f"{label}, line {line}: nested more than {_DEEPEST} levels deep")
+
+
 def _found(text: str, label: str, *, whole: bool) -> tuple[int, int, bool]:
     """Start and end of the YAML, and whether there is any."""
     bom = 1 if text.startswith("\ufeff") else 0
@@ -227,7 +240,8 @@ def _refuse_lost_indentation(card: Card) -> None:
         )
 
 
-def _refuse_duplicates(card: Card, root: yaml.Node) -> None:
+def refuse_duplicates(card: Card, root: yaml.Node) -> None:
+    """Raise DataError where a key stands twice in one mapping."""
     for node in _nodes(root, set()):
         seen: dict[tuple[str, str], int] = {}
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():

@@ -84,6 +84,10 @@ def index_of(card: Card) -> Index | None:
         DataError: as `read_index`; anchors, aliases or flow style, where text cannot be spliced safely; with
             the lines.
     """
+    if card.root is not None and card.root.flow_style:
+        raise card.fault(
+            card.root, "the front matter is one {...}, which cannot be edited: give each key a line"
+        )
     index = read_index(card)
     block = child(card.root, "model-index")
     if index is None or not isinstance(block, yaml.SequenceNode):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.errors import ConfigError, DataError
-from harness.report.card.eval_results import Benchmark, entries, entry_text, eval_files
+from harness.report.card.eval_edit import entry_text, eval_files
+from harness.report.card.eval_results import Benchmark, entries
 from harness.report.card.export import json_files, mteb_json
 from harness.report.card.files import File, card_file
 from harness.report.card.groups import Metrics, Names, entry_name

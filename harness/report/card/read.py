@@ -44,7 +44,9 @@ class CardScore:
     Attributes:
         task, subset: the harness's names; a card without a config means `default`.
         split: empty where the card names none, as those of sentence-transformers.
+        type: of the task, as on the card.
         kind: of the task; empty where its type does not tell.
+        source: the protocol whose shape the group has, whatever it is read as; `custom` where none.
         protocol: what the metric's name is read as.
         metric: today's name; `spelled` as on the card.
         value: as results hold it (from 0 to 1, but per cent where the metric is); None where it is no number
@@ -58,7 +60,9 @@ class CardScore:
     task: str
     split: str
     subset: str
+    type: str
     kind: str
+    source: str
     protocol: str
     metric: str
     spelled: str
@@ -96,8 +100,8 @@ def card_scores(
     found: dict[tuple[str, ...], CardScore] = {}
     for group in index.groups:
         read_as = protocol or _protocol(group, era)
-        for one in _scores(card, group, read_as, factors[_of_mteb(group)], paths):
-            key = (one.task, one.split, one.subset, one.metric, one.revision)
+        for one in _scores(card, group, read_as, era, factors[_of_mteb(group)], paths):
+            key = (one.task, one.type, one.split, one.subset, one.metric, one.revision)
             first = found.setdefault(key, one)
             if first.value is None:
                 found[key] = one
@@ -130,7 +134,8 @@ def card_results(
         mains: task to its main metric; default the usual one of its type, where the card has it.
 
     Raises:
-        DataError: as `card_scores`, or a task that stands on two revisions of its data.
+        DataError: as `card_scores`, or a task that stands on two revisions of its data, or
+            under two task types, with different values.
     """
     name, scores = card_scores(Path(path), protocol, paths)
     entries: dict[tuple[str, str, str], dict[str, CardScore]] = {}
@@ -140,8 +145,9 @@ def card_results(
         if first.value is None:
             own[one.metric] = one
         elif one.value not in (None, first.value):
+            apart = "on two revisions of its data" if one.type == first.type else "under two task types"
             raise DataError(
-                f"{path}, line {one.line}: {one.task} stands on two revisions of its data, first in line "
+                f"{path}, line {one.line}: {one.task} stands {apart}, first in line "
                 f"{first.line}; keep the one to compare with"
             )
     found = [_result(model or name, entry, list(own.values())) for entry, own in entries.items()]
@@ -183,7 +189,7 @@ def _factor(index: Index, of_mteb: bool) -> int:
 
 
 def _scores(
-    card: Card, group: OldGroup, protocol: str, factor: int, paths: Mapping[str, str]
+    card: Card, group: OldGroup, protocol: str, era: str, factor: int, paths: Mapping[str, str]
 ) -> Iterator[CardScore]:
     title = re.sub(r" \([^()]*\)$", "", group.name.removeprefix("MTEB "))
     if _of_mteb(group):
@@ -200,7 +206,9 @@ def _scores(
             task or group.dataset,
             split,
             group.config,
+            group.task_type,
             kind,
+            _protocol(group, era),
             protocol,
             name,
             metric.type,

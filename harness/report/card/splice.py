@@ -78,13 +78,18 @@ def _plain_of(text: str) -> Any:
 
 
 def _get(mapping: Plain, key: str) -> Any:
-    return next(value for name, value in mapping[1] if name[1][1] == key)
+    return next(value for name, value in mapping[1] if _is(name, key))
 
 
 def _set(mapping: Plain, key: str, value: Any) -> None:
     """Put a value in its place, or behind the others."""
     for i, (name, _) in enumerate(mapping[1]):
-        if name[1][1] == key:
+        if _is(name, key):
             mapping[1][i] = (name, value)
             return
     mapping[1].append((("scalar", ("tag:yaml.org,2002:str", key)), value))
+
+
+def _is(name: Plain, key: str) -> bool:
+    """Whether a key of a mapping is this word; YAML takes lists and mappings for keys too."""
+    return name[0] == "scalar" and name[1][1] == key

@@ -14,7 +14,14 @@ from harness.report.markdown import escape, table
 
 BEGIN, END = "<!-- harness:begin -->", "<!-- harness:end -->"
 DIGITS = {100: 2, 1: 4}  # shown where nobody says, by scale
-_MARKER = re.compile(rf"^[ \t]*({re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
+_FRONT = re.compile(r"\ufeff?---[ \t]*\r?\n.*?^---[ \t]*\r?$", re.MULTILINE | re.DOTALL)
+# also as the first line of a list's item; words behind backticks hold none, or they are code within a line
+_FENCE = re.compile(
+    r"^[ \t]*(?:(?:[-*+]|\d+[.)])[ \t]+)*(?P<fence>```+(?=[^`\n]*$)|~~~+)[^\n]*\n"
+    r"(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*\r?$|.*)",
+    re.MULTILINE | re.DOTALL,
+)
+_MARKER = re.compile(rf"^\ufeff?[ \t]*({re.escape(BEGIN)}|{re.escape(END)})[ \t]*\r?$", re.MULTILINE)
 
 
 def results_table(groups: Sequence[Group], label: str, digits: int | None = None) -> str:
@@ -42,6 +49,8 @@ def results_table(groups: Sequence[Group], label: str, digits: int | None = None
 def table_file(path: str, raw: bytes, text: str) -> File:
     """A README with the table between its markers; all else stays.
 
+    Markers in a block of code are an example of them and do not count.
+
     Raises:
         DataError: no pair of markers, or more than one; with the lines.
     """
@@ -50,7 +59,7 @@ def table_file(path: str, raw: bytes, text: str) -> File:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8 (byte {error.start})") from error
-    found = list(_MARKER.finditer(old))
+    found = _markers(old)
     if not found:
         raise DataError(f"{path} has no place for the table: put these two lines there\n{BEGIN}\n{END}")
     if [mark[1] for mark in found] != [BEGIN, END]:
@@ -67,6 +76,18 @@ def table_file(path: str, raw: bytes, text: str) -> File:
     what = "updated" if old[start:end].strip() else "added"
     after = apply(old, [Edit(start, end, new)]).encode("utf-8")
     return File(path, raw, after, (Change("updated" if what == "updated" else "added", "table", line),))
+
+
+def _markers(text: str) -> list[re.Match[str]]:
+    """The markers outside blocks of code."""
+    front = _FRONT.match(text)
+    found: list[re.Match[str]] = []
+    at = front.end() if front else 0
+    while at < len(text):
+        fence = _FENCE.search(text, at)
+        found += _MARKER.finditer(text, at, fence.start() if fence else len(text))
+        at = fence.end() if fence else len(text)
+    return found
 
 
 def _listed(parts: Iterable[str]) -> str:

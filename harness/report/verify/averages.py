@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
@@ -12,25 +11,11 @@ from harness.errors import ConfigError
 from harness.report import names
 from harness.report.sides import Side
 from harness.report.values import lower_is_better, scale
-from harness.report.verify.judge import Verified, tolerance, verdict
+from harness.report.verify.judge import Mean, Verified, tolerance, verdict
 from harness.report.verify.published import Figure, decimals, precise, score_of
 from harness.task import Task
 
 TASKS, TYPES = "tasks", "types"
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A suite's mean of the published scores and of ours; points.
-
-    Attributes:
-        over: what it is the mean of, `tasks` or `types` (of each type's mean); `count` says how many.
-    """
-
-    over: Literal["tasks", "types"]
-    count: int
-    published: float
-    ours: float
 
 
 def expected_means(

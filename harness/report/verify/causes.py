@@ -11,7 +11,8 @@ from statistics import fmean
 
 from harness.metrics import canonical
 from harness.models.catalog import Row
-from harness.report.names import V1_METRICS
+from harness.report.card.groups import known_revision
+from harness.report.names import CARD_ERA, V1_METRICS
 from harness.report.verify.published import Figure, value_of
 from harness.types import Result
 
@@ -55,7 +56,7 @@ class Case:
 
 def causes(case: Case) -> list[str]:
     """The likely causes, the likeliest first; one line of general advice where nothing is known."""
-    found = [hint for cause in CAUSES if (hint := cause(case))]
+    found = [hint for group in (CAUSES, USUAL) for cause in group if (hint := cause(case))]
     again = f"harness verify {case.model} --model-only"
     return found or [f"nothing that was recorded tells why: check the model itself ({again}) and its prompts"]
 
@@ -87,17 +88,22 @@ def _wrong_kind(case: Case) -> str | None:
 def _prompts(case: Case) -> str | None:
     policy = case.one.provenance.get("prompt_policy")
     prompts = _mapping(case.one.provenance.get("prompts"))
-    put = sorted({str(prompt) for prompt in prompts.values() if prompt})
     if policy not in (None, "card"):
         return f"prompts: ours were made with --prompts {policy}; run with --prompts card"
-    if put:
-        return (
-            f"prompts: ours put {', '.join(map(repr, put))} in front; check the card, or see what a run "
-            "without gives: --prompts none"
-        )
-    if prompts and case.row is None:
+    if prompts and not any(prompts.values()) and case.row is None:
         return "prompts: the catalog has no row of this model, so it got none; check its card for prefixes"
     return None
+
+
+def _prompts_of_card(case: Case) -> str | None:
+    prompts = _mapping(case.one.provenance.get("prompts"))
+    put = sorted({str(prompt) for prompt in prompts.values() if prompt})
+    if not put or case.one.provenance.get("prompt_policy") not in (None, "card"):
+        return None
+    return (
+        f"prompts: ours put {', '.join(map(repr, put))} in front; check the card, or see what a run "
+        "without gives: --prompts none"
+    )
 
 
 def _length(case: Case) -> str | None:
@@ -108,10 +114,14 @@ def _length(case: Case) -> str | None:
     due = case.row.max_length if case.row else None
     if length and due and due != length:
         return f"max length: ours were cut at {length} tokens, the catalog says {due}; run again with --force"
-    if length and length != 512 and case.one.kind in _LONG:
-        known = f"max length: ours were cut at {length} tokens"
-        return f"{known}; many published runs used 512: try --max-length 512"
     return None
+
+
+def _full_length(case: Case) -> str | None:
+    length = case.one.provenance.get("max_length")
+    if not length or length == 512 or case.one.kind not in _LONG or _length(case):
+        return None
+    return f"max length: ours were cut at {length} tokens; many published runs used 512: try --max-length 512"
 
 
 def _dtype(case: Case) -> str | None:
@@ -178,8 +188,8 @@ def _random(case: Case) -> str | None:
 
 
 def _data(case: Case) -> str | None:
-    theirs, ours = case.figure.revision, case.one.data_revision
-    if theirs and theirs != ours and "not available" not in theirs:
+    theirs, ours = known_revision(case.figure.revision), case.one.data_revision
+    if theirs and theirs != ours and (known_revision(ours) or ours.startswith("local:")):
         return f"data: published on revision {theirs[:12]}, ours are on {ours[:18]}; compare the rows"
     if ours.startswith("local:"):
         return f"data: ours come from a folder ({ours}); score what harness prefetch gets, or the hub's"
@@ -188,11 +198,14 @@ def _data(case: Case) -> str | None:
 
 def _protocol(case: Case) -> str | None:
     kinds = ("pair_classification", "reranking", "clustering", "classification")
-    if case.one.protocol == "mteb" and case.figure.spelled in _OLD and case.one.kind in kinds:
-        return (
-            "protocol: the figure is of mteb 1, spelled "
-            f"{case.figure.spelled}; score as then with --protocol cmteb-v1"
-        )
+    if case.one.protocol == "mteb" and case.one.kind in kinds:
+        if case.figure.spelled in _OLD:
+            told = f"the figure is of mteb 1, spelled {case.figure.spelled}"
+            return f"protocol: {told}; score as then with --protocol {CARD_ERA}"
+        if case.figure.shape == CARD_ERA:
+            return f"protocol: the card has names of mteb 1; score as then with --protocol {CARD_ERA}"
+    if case.figure.shape == "custom" and case.one.protocol in ("mteb", "cmteb-v1"):
+        return f"protocol: ours is {case.one.protocol}; the card's group is not MTEB's and names no protocol"
     if case.one.protocol not in ("mteb", "cmteb-v1"):
         return f"protocol: ours is {case.one.protocol}; check that the published score was made that way"
     return None
@@ -202,6 +215,8 @@ CAUSES: tuple[Callable[[Case], str | None], ...] = (
     _weights, _wrong_kind, _prompts, _length, _dtype, _metric, _split, _average, _scale, _random, _data,
     _protocol,
 )  # fmt: skip
+# As it should be, and yet what others may have done otherwise: after everything that is odd.
+USUAL: tuple[Callable[[Case], str | None], ...] = (_prompts_of_card, _full_length)
 
 
 def _as(figure: Figure, metric: str) -> Figure:

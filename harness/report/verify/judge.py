@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from harness.models.catalog import Row
 from harness.report import names
+from harness.report.card.groups import TYPES
 from harness.report.sides import Side
 from harness.report.verify.causes import Case, causes
 from harness.report.verify.published import Figure, value_of
 from harness.task import Task
 from harness.types import Result
 
-if TYPE_CHECKING:
-    from harness.report.verify.averages import Mean
-
 CLOSE = 0.1  # points
 Verdict = Literal["equal", "close", "different", "absent"]
 HEADER = ("task", "metric", "published", "ours", "difference", "answer")
 
+_TYPES = {word for words in TYPES.values() for word in words}
 _NOISE = 1e-4  # points that float noise of another machine may move an equal score by
 
 
@@ -45,6 +44,20 @@ class Verified:
         """The task, with its split and subset where the figure is of one."""
         figure = self.figure
         return f"{figure.task} ({figure.split}/{figure.subset})" if figure.split else figure.task
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A suite's mean of the published scores and of ours; points.
+
+    Attributes:
+        over: what it is the mean of, `tasks` or `types` (of each type's mean); `count` says how many.
+    """
+
+    over: Literal["tasks", "types"]
+    count: int
+    published: float
+    ours: float
 
 
 def verify(
@@ -72,6 +85,11 @@ def verify(
             hint = f"ours is of {', '.join(scored)}" if scored else ""
             found.append(Verified(own[0], None, "absent", close, (hint,) if hint else ()))
             continue
+        fitting = [f for f in own if _foreign(f, results[0]) is None]
+        if not fitting:
+            found.append(Verified(own[0], None, "absent", close, (_foreign(own[0], results[0]) or "",)))
+            continue
+        own = fitting
         wanted = task.shown if task else results[0].main_metric
         ours = results[0].data_revision  # a card may have scores on several revisions of the data
         own = [f for f in own if f.revision == ours] or own
@@ -119,7 +137,13 @@ def notes(found: Sequence[Verified]) -> list[str]:
         if one.verdict == "different":
             lines += [f"{one.place}:", *(f"  - {hint}" for hint in one.hints)]
     gone = [one for one in found if one.verdict == "absent"]
-    lines += [f"{one.place}: published, not compared; {one.hints[0]}" for one in gone if one.hints]
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in gone:
+        if one.hints:
+            places.setdefault((one.figure.task, one.hints[0]), []).append(one.place)
+    for (_, hint), own in places.items():
+        more = f" and {len(own) - 1} more of it" if len(own) > 1 else ""
+        lines.append(f"{own[0]}{more}: published, not compared; {hint}")
     bare = list(dict.fromkeys(one.figure.task for one in gone if not one.hints))
     if bare:
         more = f" and {len(bare) - 6} more" if len(bare) > 6 else ""
@@ -184,6 +208,17 @@ def _entries(name: str, split: str, subset: str, task: Task | None, side: Side) 
 def _due(figure: Figure, tasks: Mapping[str, Task]) -> bool:
     task = tasks.get(figure.task)
     return task is not None and (not figure.split or (figure.split, figure.subset) in task.entries)
+
+
+def _foreign(figure: Figure, ours: Result) -> str | None:
+    """Why a figure of a card is of something else that has the same name; None where it may be of ours."""
+    if figure.shape == "sbert" and ours.protocol != "sbert":
+        return f"the card's is sentence-transformers' own, ours {ours.protocol}: see --protocol sbert"
+    if figure.shape == "custom" and ours.protocol != "sbert" and ours.kind in TYPES:
+        due = TYPES[ours.kind]
+        if figure.type in _TYPES and figure.type not in due:
+            return f"the card's is of type {figure.type}, ours of {due[1]}"
+    return None
 
 
 def _of_metric(figures: Sequence[Figure], wanted: str, protocol: str) -> Sequence[Figure]:

@@ -29,6 +29,8 @@ class Figure:
         digits: of those points that were published.
         source: where it stands.
         revision: of the data, as far as it was published.
+        type: of the task, as on a card.
+        shape: the protocol that a card's group looks like, `custom` where none; empty where not of a card.
     """
 
     task: str
@@ -40,6 +42,8 @@ class Figure:
     digits: int
     source: str
     revision: str = ""
+    type: str = ""
+    shape: str = ""
 
 
 def card_figures(path: Path, protocol: str) -> list[Figure]:
@@ -55,7 +59,8 @@ def card_figures(path: Path, protocol: str) -> list[Figure]:
             digits = decimals(one.written, times)
             place = (one.task, one.split, one.subset)
             value = times * one.written
-            found.append(Figure(*place, one.metric, one.spelled, value, digits, str(path), one.revision))
+            about = (one.revision, one.type, one.source)
+            found.append(Figure(*place, one.metric, one.spelled, value, digits, str(path), *about))
     return precise(found)
 
 
