@@ -6,7 +6,8 @@ resampled row by row through the `metrics_from` of its own kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _SIMILARITIES = {
     "": "similarity", "similarity_": "similarity", "cosine_": "cosine", "dot_": "dot",
     "manhattan_": "manhattan_distance", "euclidean_": "euclidean_distance",
 }  # fmt: skip
-_CORRELATIONS = {"pearson": weighted.pearson, "spearman": weighted.spearman}
+_CORRELATIONS = ("pearson", "spearman")
 _SLOW = 200  # resamples where each one is a table of its own
 
 
@@ -87,13 +88,16 @@ def _of_scores(samples: pa.Table, metric: str) -> Evidence | None:
     if (gold == gold[0]).all() or (values == values[0]).all():
         raise DataError(f"{metric} has no value: all gold scores or all similarities are equal")
     once = np.ones((1, len(gold)))
+    under: Callable[[Float64], Float64]
     if name == "spearman":
         ranked = [_standard(weighted.ranks(side, once)[0]) for side in (gold, values)]
+        under = weighted.spearman_under(gold, values)
     else:
         ranked = [_standard(gold), _standard(values)]
+        under = partial(weighted.pearson, gold, values)
     return Evidence(
         numbered(len(gold)), "pairs",
-        lambda weights: _CORRELATIONS[name](gold, values, weights)[None],
+        lambda weights: under(weights)[None],
         own=ranked[0] * ranked[1],
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ sorted once for all weightings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.types import Int64
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+_IN_CACHE = 100_000  # weights that are worked on together
 LABEL_SCORES = (
     "accuracy", "f1", "f1_weighted", "precision", "precision_weighted", "recall", "recall_weighted",
 )  # fmt: skip
@@ -29,7 +30,38 @@ def pearson(gold: npt.ArrayLike, scores: npt.ArrayLike, weights: Float64) -> Flo
 
 def spearman(gold: npt.ArrayLike, scores: npt.ArrayLike, weights: Float64) -> Float64:
     """Spearman's correlation, ties at their mean rank; NaN where a weighting leaves one side constant."""
-    return _correlation(ranks(gold, weights), ranks(scores, weights), weights)
+    return spearman_under(gold, scores)(weights)
+
+
+def spearman_under(gold: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Float64], Float64]:
+    """As `spearman`, a function of the weights alone: both sides are sorted here, once for all of them.
+
+    Ranks count from their middle and in examples, so that whole weights give whole halves without rounding.
+    """
+    order = np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")
+    _, groups = np.unique(np.asarray(gold, dtype=np.float64)[order], return_inverse=True)
+    _, starts = np.unique(np.asarray(scores, dtype=np.float64)[order], return_index=True)
+    size, n = int(groups.max()) + 1, len(order)
+
+    def together(values: Float64) -> Float64:
+        return values if len(starts) == n else np.add.reduceat(values, starts, axis=1)
+
+    def of(weights: Float64) -> Float64:
+        taken = weights.take(order, axis=1)
+        places = groups + size * np.arange(len(taken))[:, None]
+        counted = np.bincount(places.ravel(), taken.ravel(), minlength=size * len(taken))
+        own: Float64 = counted.astype(np.float64, copy=False).reshape(-1, size)
+        middle = _middles(own)
+        mine = together(taken)
+        theirs = _middles(mine)
+        both = _dot(together(taken * middle.take(groups, axis=1)), theirs)
+        return _ratio(both, _dot(own * middle, middle), _dot(mine * theirs, theirs), mine.sum(axis=1) ** 3)
+
+    def in_parts(weights: Float64) -> Float64:
+        rows = max(1, _IN_CACHE // n)
+        return np.concatenate([of(weights[at : at + rows]) for at in range(0, len(weights), rows)])
+
+    return in_parts
 
 
 def average_precision(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> Float64:
@@ -124,13 +156,27 @@ def ranks(values: npt.ArrayLike, weights: Float64) -> Float64:
     return np.asarray(middle[:, group])
 
 
+def _middles(own: Float64) -> Float64:
+    """The mean place of each group's copies among all copies, from the middle of all; groups in order."""
+    upto = np.cumsum(own, axis=1)
+    return np.asarray(upto - own / 2 - upto[:, -1:] / 2)
+
+
+def _dot(one: Float64, other: Float64) -> Float64:
+    return np.asarray(np.einsum("ij,ij->i", one, other))
+
+
 def _correlation(x: Float64, y: Float64, weights: Float64) -> Float64:
     total = weights.sum(axis=1, keepdims=True)
     dx = x - (weights * x).sum(axis=1, keepdims=True) / total
     dy = y - (weights * y).sum(axis=1, keepdims=True) / total
     both, one, other = ((weights * a * b).sum(axis=1) for a, b in ((dx, dy), (dx, dx), (dy, dy)))
+    return _ratio(both, one, other, total[:, 0])
+
+
+def _ratio(both: Float64, one: Float64, other: Float64, scale: Float64) -> Float64:
     # What rounding leaves of a constant side is no spread.
-    flat = (one <= 1e-18 * total[:, 0]) | (other <= 1e-18 * total[:, 0])
+    flat = (one <= 1e-18 * scale) | (other <= 1e-18 * scale)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(flat, np.nan, both / np.sqrt(one * other))
 

@@ -109,7 +109,7 @@ def test_what_sign_flips_can_find_at_best() -> None:
 
 @pytest.mark.parametrize(("n", "level"), [(5, 0.05), (20, 0.05 / 700), (60, 0.05 / 700)])
 def test_few_examples_and_levels_that_few_patterns_reach_state_what_they_find(n: int, level: float) -> None:
-    """Normal differences of the stated size: of five all must lose; of 60 Hoeffding's bound must be passed."""
+    """Normal differences of the stated size: of five all must lose; of 60 they pass the bound."""
     generator = np.random.default_rng(n)
     sizes = [
         max(detectable(mean_spread(d), level=level, power=0.85), detectable_flips(d, level=level, power=0.85))
