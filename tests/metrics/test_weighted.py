@@ -59,7 +59,7 @@ def test_spearman_of_many_resamples_is_pearson_of_their_ranks(digits: int) -> No
 
 
 def test_sides_are_sorted_once_for_all_resamples() -> None:
-    """A thousand resamples of 100,000 pairs on both sides take seconds; ranking each anew takes far longer."""
+    """A thousand resamples of 100,000 pairs take seconds; ranking each anew takes far longer."""
     generator = np.random.default_rng(0)
     gold, scores = generator.normal(size=(2, 100_000))
     weights = generator.integers(0, 3, (10, 100_000)).astype(float)
