@@ -80,9 +80,13 @@ def noise(
     chosen = load_suite(suite or card.default_suite or "smoke", data=data, cache=cache)
     if output.exists():  # before hours of measuring, what cannot be added to
         addable(output.read_bytes().decode(), str(output), chosen.name, [task.name for task in chosen.tasks])
-    whole, tasks = measure(
-        load, chosen, repeats=repeats, seeds=seeds, cache=cache, offline=offline, say=common.say
-    )
+    try:
+        whole, tasks = measure(
+            load, chosen, repeats=repeats, seeds=seeds, cache=cache, offline=offline, say=common.say
+        )
+    except KeyboardInterrupt:
+        common.say(f"interrupted: nothing is written to {output}; a new call measures from the start")
+        raise
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.exists():
         old = output.read_bytes().decode()

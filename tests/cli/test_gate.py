@@ -241,3 +241,15 @@ def test_noise_writes_rules_that_the_gate_reads(inside: Call, tmp_path: Path) ->
     assert output.read_text(encoding="utf-8").startswith("# to come\n")
     assert inside("noise", "me/none", "--suite", suite, "-o", tmp_path / "x.yaml", "--offline").code == 2
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_noise_interrupted_writes_nothing_and_says_so(
+    inside: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.report.gate.noise.noise", interrupted)
+    found = inside("noise", "char-ngram", "--suite", "smoke", "-o", tmp_path / "gates.yaml")
+    assert (found.code, "interrupted: nothing is written to" in found.err) == (130, True)
+    assert not (tmp_path / "gates.yaml").exists()
