@@ -232,3 +232,18 @@ def test_a_test_that_can_find_nothing_is_no_blank() -> None:
     assert notes(found) == ["too few examples to find any drop: A"]
     same = gate(side("o", queries("A", [0.9])), side("n", queries("A", [0.9])), suite(task("A")), Gates())
     assert notes(same) == ["too few examples to find any drop: A"]
+
+
+def test_a_single_example_that_blinds_the_mean_is_named_with_the_way_out() -> None:
+    names = ("A", "B", "One")
+    old = side("o", queries("A", BASE), queries("B", BASE), queries("One", [0.5]))
+    new = side("n", queries("A", BASE - DROPS), queries("B", BASE - DROPS), queries("One", [0.4]))
+    blind = gate(old, new, suite(*map(task, names)), Gates())
+    (line,) = (note for note in notes(blind) if note.startswith("how far"))
+    assert line.startswith("how far One may vary is not known")
+    assert "weight: 0" in line
+    followed = Gates.model_validate({"tasks": {"One": {"weight": 0}}})
+    seeing = gate(old, new, suite(*map(task, names)), followed)
+    assert not [note for note in notes(seeing) if note.startswith("how far")]
+    assert {c.title for c in seeing.failed} == {"A", "B", "mean of toy"}
+    assert {c.title for c in blind.failed} == {"A", "B"}

@@ -76,6 +76,12 @@ def notes(gate: Gate) -> list[str]:
     blind = [c.title for c in gate.checks if c.detectable is not None and math.isinf(c.detectable)]
     if blind and not gate.invalid:
         out.append(f"too few examples to find any drop: {', '.join(blind)}")
+    single = [c.title for c in gate.checks if c.level == "task" and c.rule.weight and _unknown(c)]
+    if single and not gate.invalid and any(_unknown(c) for c in gate.checks if c.level != "task"):
+        out.append(
+            f"how far {', '.join(single)} may vary is not known, so no mean that it counts in can be tested: "
+            "weight: 0 leaves a task out of the means"
+        )
     out += [f"differs: {line}" for line in gate.environment]
     out += [f"accepted difference: {line}" for line in gate.accepted]
     return out
@@ -230,6 +236,11 @@ def _ordered(gate: Gate) -> list[Check]:
 def detectable(drop: float | None) -> str:
     """None: both sides answered alike, or there is nothing to test; "none": no drop would be found."""
     return "—" if drop is None else "none" if math.isinf(drop) else f"{drop:.2f}"
+
+
+def _unknown(check: Check) -> bool:
+    """Whether its spread is: of a single example, or resamples that give no value."""
+    return check.interval is not None and math.isinf(check.interval[0])
 
 
 def _range(interval: tuple[float, float]) -> str:
