@@ -118,17 +118,19 @@ def _of_labelled_pairs(samples: pa.Table, metric: str) -> Evidence | None:
     labels = samples.column("label").to_numpy().astype(np.int64)
     sides = [_sign(c) * samples.column(c).to_numpy().astype(np.float64) for c in columns]
 
-    def of(side: Float64, weights: Float64) -> Float64:
+    def under(side: Float64) -> Callable[[Float64], Float64]:
         if name == "ap":
-            return weighted.average_precision(side, labels, weights)
-        return weighted.best_cuts(side, labels, weights)[name]
+            return weighted.average_precision_under(side, labels)
+        cuts = weighted.best_cuts_under(side, labels)
+        return lambda weights: cuts(weights)[name]
 
     once = np.ones((1, len(labels)))
-    best = max(sides, key=lambda side: float(of(side, once)[0]))
+    each = [under(side) for side in sides]
+    best = sides[int(np.argmax([of(once)[0] for of in each]))]
     place = weighted.ranks(best, once)[0]
     return Evidence(
         numbered(len(labels)), "pairs",
-        lambda weights: np.max([of(side, weights) for side in sides], axis=0)[None],
+        lambda weights: np.max([of(weights) for of in each], axis=0)[None],
         own=np.where(labels == 1, place, 1 - place),  # how far on its own side a pair stands
     )  # fmt: skip
 

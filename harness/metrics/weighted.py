@@ -7,7 +7,7 @@ sorted once for all weightings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,8 @@ def spearman_under(gold: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floa
     """
     order = np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")
     _, groups = np.unique(np.asarray(gold, dtype=np.float64)[order], return_inverse=True)
-    _, starts = np.unique(np.asarray(scores, dtype=np.float64)[order], return_index=True)
-    size, n = int(groups.max()) + 1, len(order)
-
-    def together(values: Float64) -> Float64:
-        return values if len(starts) == n else np.add.reduceat(values, starts, axis=1)
+    starts = _starts(np.asarray(scores, dtype=np.float64)[order])
+    size = int(groups.max()) + 1
 
     def of(weights: Float64) -> Float64:
         taken = weights.take(order, axis=1)
@@ -52,25 +49,31 @@ def spearman_under(gold: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Floa
         counted = np.bincount(places.ravel(), taken.ravel(), minlength=size * len(taken))
         own: Float64 = counted.astype(np.float64, copy=False).reshape(-1, size)
         middle = _middles(own)
-        mine = together(taken)
+        mine = _together(taken, starts)
         theirs = _middles(mine)
-        both = _dot(together(taken * middle.take(groups, axis=1)), theirs)
+        both = _dot(_together(taken * middle.take(groups, axis=1), starts), theirs)
         return _ratio(both, _dot(own * middle, middle), _dot(mine * theirs, theirs), mine.sum(axis=1) ** 3)
 
-    def in_parts(weights: Float64) -> Float64:
-        rows = max(1, _IN_CACHE // n)
-        return np.concatenate([of(weights[at : at + rows]) for at in range(0, len(weights), rows)])
-
-    return in_parts
+    return lambda weights: np.concatenate([of(part) for part in _parts(weights)])
 
 
 def average_precision(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> Float64:
     """Average precision, equal scores together; NaN where a weighting has no positive."""
-    above, hits = _swept(scores, labels, weights)
-    gained = np.diff(hits, axis=1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(above > 0, hits / above, 0.0)
-        return np.asarray((gained * precision).sum(axis=1) / hits[:, -1])
+    return average_precision_under(scores, labels)(weights)
+
+
+def average_precision_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], Float64]:
+    """As `average_precision`, a function of the weights alone: the scores are sorted here, once."""
+    swept = _swept_under(scores, labels)
+
+    def of(weights: Float64) -> Float64:
+        above, hits = swept(weights)
+        gained = np.diff(hits, axis=1, prepend=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(above > 0, hits / above, 0.0)
+            return np.asarray(_dot(gained, precision) / hits[:, -1])
+
+    return lambda weights: np.concatenate([of(part) for part in _parts(weights)])
 
 
 def best_cuts(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> dict[str, Float64]:
@@ -78,7 +81,21 @@ def best_cuts(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> dict[st
 
     As `harness.metrics.thresholds.best_cuts`: equal scores are never split, the last row is never a cut.
     """
-    above, hits = _swept(scores, labels, weights)
+    return best_cuts_under(scores, labels)(weights)
+
+
+def best_cuts_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], dict[str, Float64]]:
+    """As `best_cuts`, a function of the weights alone: the scores are sorted here, once."""
+    swept = _swept_under(scores, labels)
+
+    def of(weights: Float64) -> dict[str, Float64]:
+        found = [_cuts(*swept(part)) for part in _parts(weights)]
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+    return of
+
+
+def _cuts(above: Float64, hits: Float64) -> dict[str, Float64]:
     everything, positives = above[:, -1:], hits[:, -1:]
     cut = (above > 0) & (above < everything)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -187,12 +204,35 @@ def _centred(values: npt.ArrayLike) -> Float64:
     return np.asarray((wide - wide.mean()) / (spread or 1.0))
 
 
-def _swept(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> tuple[Float64, Float64]:
+def _swept_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], tuple[Float64, Float64]]:
     """Weight, and weight of positives, at or above each distinct score, from the highest down: [b, g]."""
-    _, group = np.unique(-np.asarray(scores, dtype=np.float64), return_inverse=True)
-    size = int(group.max()) + 1
-    above = np.cumsum(_sums(group, size, weights), axis=1)
-    return above, np.cumsum(_sums(group, size, weights * (labels == 1)), axis=1)
+    down = -np.asarray(scores, dtype=np.float64)
+    order = np.argsort(down, kind="stable")
+    starts = _starts(down[order])
+    positive = (labels == 1)[order].astype(np.float64)
+
+    def of(weights: Float64) -> tuple[Float64, Float64]:
+        taken = weights.take(order, axis=1)
+        above = np.cumsum(_together(taken, starts), axis=1)
+        return above, np.cumsum(_together(taken * positive, starts), axis=1)
+
+    return of
+
+
+def _starts(ordered: Float64) -> Int64:
+    """Where each group of equal values begins."""
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+def _together(values: Float64, starts: Int64) -> Float64:
+    """Added up by group, [b, g]."""
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
+
+
+def _parts(weights: Float64) -> Iterator[Float64]:
+    """Rows that are worked on together."""
+    rows = max(1, _IN_CACHE // weights.shape[1])
+    return (weights[at : at + rows] for at in range(0, len(weights), rows))
 
 
 def _sums(codes: Int64, size: int, weights: Float64) -> Float64:

@@ -74,6 +74,24 @@ def test_sides_are_sorted_once_for_all_resamples() -> None:
     assert min(seconds(lambda: under(weights)) for _ in "abc") < ranking / 2
 
 
+@pytest.mark.parametrize("digits", [1, 12])
+def test_sweeps_of_many_resamples_are_those_of_single_ones(digits: int) -> None:
+    """More weights than are worked on together, against scikit-learn."""
+    generator = np.random.default_rng(digits)
+    labels = generator.integers(0, 2, 3000)
+    scores = np.round(labels + generator.normal(0, 2, 3000), digits)
+    weights = generator.integers(0, 3, (70, 3000)).astype(float)
+    found = weighted.average_precision_under(scores, labels)(weights)
+    cuts = weighted.best_cuts_under(scores, labels)(weights)
+    for row in (0, 33, 69):
+        peer = sk.average_precision_score(labels, scores, sample_weight=weights[row])
+        assert found[row] == pytest.approx(peer, abs=1e-12)
+        rows = repeated(weights[row])
+        plain = thresholds.best_cuts(scores[rows], labels[rows])
+        assert cuts["f1"][row] == pytest.approx(plain.f1, abs=1e-12)
+    assert len(found) == len(cuts["f1"]) == 70
+
+
 def test_a_resample_that_is_constant_has_no_correlation() -> None:
     gold, scores = np.array([1.0, 1.0, 2.0]), np.array([0.3, 0.4, 0.1])
     weights = np.array([[2.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
