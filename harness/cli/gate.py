@@ -97,7 +97,7 @@ def gate(
 
     if json and annotations is not None:
         raise ConfigError("--json and --annotations both write to stdout: choose one")
-    with _refusals(suite or "", baseline, model, junit, summary, annotations):
+    with _refusals(suite or "", baseline, model, junit, summary, annotations, json=json):
         models = load_catalog(catalog)
         row = models.find(parse_reference(model).name)
         chosen = load_suite(suite or (row and row.default_suite) or "smoke", data=data, cache=cache)
@@ -131,6 +131,8 @@ def _refusals(
     junit: Path | None,
     summary: Path | None,
     annotations: Annotations | None,
+    *,
+    json: bool,
 ) -> Iterator[None]:
     """What cannot be compared at all is said in every report, too: a CI system shows these, not stderr."""
     from harness.errors import HarnessError
@@ -144,6 +146,8 @@ def _refusals(
         _write(found, gate_report.to_markdown(found), junit, summary)
         if annotations is not None:
             common.answer(_annotated(found, annotations))
+        if json:
+            common.answer_json(gate_report.to_json(found))
         raise
 
 

@@ -62,12 +62,12 @@ def noise(
     from harness.models import load_model
     from harness.paths import write_atomic
     from harness.report.gate.noise import noise as measure
-    from harness.report.gate.noise_file import merged, to_yaml
-    from harness.report.gate.rules import load_gates
+    from harness.report.gate.noise_file import addable, merged, to_yaml
+    from harness.report.gate.rules import is_empty, load_gates
     from harness.suite import load_suite
 
-    if output.exists():
-        load_gates(output)  # before hours of measuring, what cannot be added to
+    if output.exists() and not is_empty(output):
+        load_gates(output)
 
     def load(batch_tokens: int | None) -> Any:
         more = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
@@ -78,9 +78,15 @@ def noise(
 
     card = load(None).card
     chosen = load_suite(suite or card.default_suite or "smoke", data=data, cache=cache)
-    whole, tasks = measure(
-        load, chosen, repeats=repeats, seeds=seeds, cache=cache, offline=offline, say=common.say
-    )
+    if output.exists():  # before hours of measuring, what cannot be added to
+        addable(output.read_bytes().decode(), str(output), chosen.name, [task.name for task in chosen.tasks])
+    try:
+        whole, tasks = measure(
+            load, chosen, repeats=repeats, seeds=seeds, cache=cache, offline=offline, say=common.say
+        )
+    except KeyboardInterrupt:
+        common.say(f"interrupted: nothing is written to {output}; a new call measures from the start")
+        raise
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.exists():
         old = output.read_bytes().decode()

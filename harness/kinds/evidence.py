@@ -6,7 +6,8 @@ resampled row by row through the `metrics_from` of its own kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _SIMILARITIES = {
     "": "similarity", "similarity_": "similarity", "cosine_": "cosine", "dot_": "dot",
     "manhattan_": "manhattan_distance", "euclidean_": "euclidean_distance",
 }  # fmt: skip
-_CORRELATIONS = {"pearson": weighted.pearson, "spearman": weighted.spearman}
+_CORRELATIONS = ("pearson", "spearman")
 _SLOW = 200  # resamples where each one is a table of its own
 
 
@@ -87,13 +88,16 @@ def _of_scores(samples: pa.Table, metric: str) -> Evidence | None:
     if (gold == gold[0]).all() or (values == values[0]).all():
         raise DataError(f"{metric} has no value: all gold scores or all similarities are equal")
     once = np.ones((1, len(gold)))
+    under: Callable[[Float64], Float64]
     if name == "spearman":
         ranked = [_standard(weighted.ranks(side, once)[0]) for side in (gold, values)]
+        under = weighted.spearman_under(gold, values)
     else:
         ranked = [_standard(gold), _standard(values)]
+        under = partial(weighted.pearson, gold, values)
     return Evidence(
         numbered(len(gold)), "pairs",
-        lambda weights: _CORRELATIONS[name](gold, values, weights)[None],
+        lambda weights: under(weights)[None],
         own=ranked[0] * ranked[1],
     )  # fmt: skip
 
@@ -114,17 +118,19 @@ def _of_labelled_pairs(samples: pa.Table, metric: str) -> Evidence | None:
     labels = samples.column("label").to_numpy().astype(np.int64)
     sides = [_sign(c) * samples.column(c).to_numpy().astype(np.float64) for c in columns]
 
-    def of(side: Float64, weights: Float64) -> Float64:
+    def under(side: Float64) -> Callable[[Float64], Float64]:
         if name == "ap":
-            return weighted.average_precision(side, labels, weights)
-        return weighted.best_cuts(side, labels, weights)[name]
+            return weighted.average_precision_under(side, labels)
+        cuts = weighted.best_cuts_under(side, labels)
+        return lambda weights: cuts(weights)[name]
 
     once = np.ones((1, len(labels)))
-    best = max(sides, key=lambda side: float(of(side, once)[0]))
+    each = [under(side) for side in sides]
+    best = sides[int(np.argmax([of(once)[0] for of in each]))]
     place = weighted.ranks(best, once)[0]
     return Evidence(
         numbered(len(labels)), "pairs",
-        lambda weights: np.max([of(side, weights) for side in sides], axis=0)[None],
+        lambda weights: np.max([of(weights) for of in each], axis=0)[None],
         own=np.where(labels == 1, place, 1 - place),  # how far on its own side a pair stands
     )  # fmt: skip
 

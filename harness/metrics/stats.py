@@ -23,6 +23,7 @@ RESAMPLES = 1_000
 POWER = 0.8
 
 _BITS = ((np.arange(256)[:, None] >> np.arange(8)) & 1) * 2 - 1  # [256, 8] the signs a byte stands for
+_COUNTED = 26  # differences of which all sign patterns are counted, in two halves
 _TABLES = 512  # groups of eight differences whose sums are tabulated together
 _AT_ONCE = 2_000_000  # weights drawn together
 
@@ -90,10 +91,11 @@ def sign_flip(
     """Paired permutation test of a mean (Fisher's sign flips), one-sided both ways.
 
     Under the hypothesis that the models are exchangeable, each difference could as well have had the
-    other sign. With at most 13 differences other than zero, all sign patterns are counted; else
-    `permutations` random ones and the observed one (Phipson and Smyth 2010), so p is never 0. What is
-    rarer than that many patterns can tell has Hoeffding's bound (1963) on the share of all patterns:
-    Holm's correction over hundreds of checks asks for p-values that small.
+    other sign. With at most 26 differences other than zero, all sign patterns are counted; else
+    `permutations` random ones and the observed one (Phipson and Smyth 2010), so p is never 0. Where none
+    of them is as extreme as the observed one, it may be rarer than they can tell, and Hoeffding's bound
+    (1963) on the share of all patterns counts where that is smaller: Holm's correction over hundreds of
+    checks asks for such p-values. (The smaller of the two in every case would be no p-value: a chance each.)
 
     Args:
         differences: [n], finite.
@@ -114,15 +116,25 @@ def sign_flip(
     observed = float(array.sum())
     # Sums of the same numbers in another order differ in their last bits, and count as equal.
     slack = 1e-9 * float(np.abs(array).sum())
-    if len(array) <= 13:
-        patterns = ((np.arange(1 << len(array))[:, None] >> np.arange(len(array))) & 1) * 2 - 1
-        sums = patterns @ array
-        return float(np.mean(sums <= observed + slack)), float(np.mean(sums >= observed - slack))
+    if len(array) <= _COUNTED:
+        return _share_below(array, observed + slack), _share_below(-array, slack - observed)
     sums = _flipped_sums(array, permutations, seed)
-    low = (1 + int((sums <= observed + slack).sum())) / (permutations + 1)
-    high = (1 + int((sums >= observed - slack).sum())) / (permutations + 1)
+    low, high = int((sums <= observed + slack).sum()), int((sums >= observed - slack).sum())
     bound = math.exp(-(observed**2) / (2 * float(array @ array)))
-    return (min(low, bound), high) if observed < 0 else (low, min(high, bound))
+    p_low, p_high = ((1 + hits) / (permutations + 1) for hits in (low, high))
+    if observed < 0:
+        return p_low if low else min(p_low, bound), p_high
+    return p_low, p_high if high else min(p_high, bound)
+
+
+def _share_below(array: Float64, limit: float) -> float:
+    """Of all sign patterns, those whose sum is at most `limit`; each of one half with all of the other."""
+    half = len(array) // 2
+    ones, others = (
+        ((((np.arange(1 << len(part))[:, None] >> np.arange(len(part))) & 1) * 2 - 1) @ part)
+        for part in (array[:half], array[half:])
+    )
+    return float(np.searchsorted(np.sort(others), limit - ones, side="right").mean()) / len(others)
 
 
 def _flipped_sums(array: Float64, permutations: int, seed: int) -> Float64:
@@ -179,10 +191,12 @@ def detectable(spread: Spread, *, level: float, tolerance: float = 0.0, power: f
 
 
 def detectable_flips(losses: npt.ArrayLike, *, level: float, power: float = POWER) -> float:
-    """The smallest mean loss that sign flips can find at `level` with the given power, whatever the spread.
+    """The smallest mean loss that sign flips can find at `level` with the given power.
 
-    Of k losses alone no sign pattern is rarer than 2**-k, so that many examples must lose at least, each as
-    much as the ones that differ now do. How many lose is binomial.
+    Of k losses alone no sign pattern is rarer than 2**-k, so that many examples must lose at least: whatever
+    the spread, each as much as the ones that differ now do; and with that spread, so that as many are on the
+    losing side of zero. How many lose is binomial. Where random patterns cannot tell what is as rare as
+    `level`, the loss must go beyond Hoeffding's bound.
 
     Args:
         losses: [n], of the examples as they stand.
@@ -190,16 +204,27 @@ def detectable_flips(losses: npt.ArrayLike, *, level: float, power: float = POWE
     Returns:
         Infinite where even a loss of every example would not do.
     """
-    from scipy.special import betaincinv
+    from scipy.special import betaincinv, ndtri
 
-    array = np.abs(np.asarray(losses, dtype=np.float64))
+    array = np.asarray(losses, dtype=np.float64)
+    moved = np.abs(array[array != 0])
     needed = math.ceil(-math.log2(level))
     if needed > len(array):
         return math.inf
-    if not array.any():
+    if not len(moved):
         return 0.0
     share = float(betaincinv(needed, len(array) - needed + 1, power))
-    return share * float(array[array > 0].mean())
+    spread = mean_spread(array)
+    deviation = spread.error * math.sqrt(len(array))
+    least = max(share * float(moved.mean()), float(ndtri(share)) * deviation)
+    if len(moved) <= _COUNTED or level >= 1 / (PERMUTATIONS + 1):
+        return least
+    # Of sums at the bound: t of the examples, where the sum of their squares holds the loss itself.
+    double = -2 * math.log(level)
+    if double >= len(moved):
+        return math.inf
+    limit = math.sqrt(double * (len(array) - 1) / (len(array) - double))
+    return max(least, (limit + quantile(power, spread.freedom)) * spread.error)
 
 
 def quantile(probability: float, freedom: float) -> float:

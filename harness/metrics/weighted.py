@@ -7,7 +7,7 @@ sorted once for all weightings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.types import Int64
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+_IN_CACHE = 100_000  # weights that are worked on together
 LABEL_SCORES = (
     "accuracy", "f1", "f1_weighted", "precision", "precision_weighted", "recall", "recall_weighted",
 )  # fmt: skip
@@ -29,16 +30,50 @@ def pearson(gold: npt.ArrayLike, scores: npt.ArrayLike, weights: Float64) -> Flo
 
 def spearman(gold: npt.ArrayLike, scores: npt.ArrayLike, weights: Float64) -> Float64:
     """Spearman's correlation, ties at their mean rank; NaN where a weighting leaves one side constant."""
-    return _correlation(ranks(gold, weights), ranks(scores, weights), weights)
+    return spearman_under(gold, scores)(weights)
+
+
+def spearman_under(gold: npt.ArrayLike, scores: npt.ArrayLike) -> Callable[[Float64], Float64]:
+    """As `spearman`, a function of the weights alone: both sides are sorted here, once for all of them.
+
+    Ranks count from their middle and in examples, so that whole weights give whole halves without rounding.
+    """
+    order = np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")
+    _, groups = np.unique(np.asarray(gold, dtype=np.float64)[order], return_inverse=True)
+    starts = _starts(np.asarray(scores, dtype=np.float64)[order])
+    size = int(groups.max()) + 1
+
+    def of(weights: Float64) -> Float64:
+        taken = weights.take(order, axis=1)
+        places = groups + size * np.arange(len(taken))[:, None]
+        counted = np.bincount(places.ravel(), taken.ravel(), minlength=size * len(taken))
+        own: Float64 = counted.astype(np.float64, copy=False).reshape(-1, size)
+        middle = _middles(own)
+        mine = _together(taken, starts)
+        theirs = _middles(mine)
+        both = _dot(_together(taken * middle.take(groups, axis=1), starts), theirs)
+        return _ratio(both, _dot(own * middle, middle), _dot(mine * theirs, theirs), mine.sum(axis=1) ** 3)
+
+    return lambda weights: np.concatenate([of(part) for part in _parts(weights)])
 
 
 def average_precision(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> Float64:
     """Average precision, equal scores together; NaN where a weighting has no positive."""
-    above, hits = _swept(scores, labels, weights)
-    gained = np.diff(hits, axis=1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(above > 0, hits / above, 0.0)
-        return np.asarray((gained * precision).sum(axis=1) / hits[:, -1])
+    return average_precision_under(scores, labels)(weights)
+
+
+def average_precision_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], Float64]:
+    """As `average_precision`, a function of the weights alone: the scores are sorted here, once."""
+    swept = _swept_under(scores, labels)
+
+    def of(weights: Float64) -> Float64:
+        above, hits = swept(weights)
+        gained = np.diff(hits, axis=1, prepend=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(above > 0, hits / above, 0.0)
+            return np.asarray(_dot(gained, precision) / hits[:, -1])
+
+    return lambda weights: np.concatenate([of(part) for part in _parts(weights)])
 
 
 def best_cuts(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> dict[str, Float64]:
@@ -46,7 +81,21 @@ def best_cuts(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> dict[st
 
     As `harness.metrics.thresholds.best_cuts`: equal scores are never split, the last row is never a cut.
     """
-    above, hits = _swept(scores, labels, weights)
+    return best_cuts_under(scores, labels)(weights)
+
+
+def best_cuts_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], dict[str, Float64]]:
+    """As `best_cuts`, a function of the weights alone: the scores are sorted here, once."""
+    swept = _swept_under(scores, labels)
+
+    def of(weights: Float64) -> dict[str, Float64]:
+        found = [_cuts(*swept(part)) for part in _parts(weights)]
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+    return of
+
+
+def _cuts(above: Float64, hits: Float64) -> dict[str, Float64]:
     everything, positives = above[:, -1:], hits[:, -1:]
     cut = (above > 0) & (above < everything)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,13 +173,27 @@ def ranks(values: npt.ArrayLike, weights: Float64) -> Float64:
     return np.asarray(middle[:, group])
 
 
+def _middles(own: Float64) -> Float64:
+    """The mean place of each group's copies among all copies, from the middle of all; groups in order."""
+    upto = np.cumsum(own, axis=1)
+    return np.asarray(upto - own / 2 - upto[:, -1:] / 2)
+
+
+def _dot(one: Float64, other: Float64) -> Float64:
+    return np.asarray(np.einsum("ij,ij->i", one, other))
+
+
 def _correlation(x: Float64, y: Float64, weights: Float64) -> Float64:
     total = weights.sum(axis=1, keepdims=True)
     dx = x - (weights * x).sum(axis=1, keepdims=True) / total
     dy = y - (weights * y).sum(axis=1, keepdims=True) / total
     both, one, other = ((weights * a * b).sum(axis=1) for a, b in ((dx, dy), (dx, dx), (dy, dy)))
+    return _ratio(both, one, other, total[:, 0])
+
+
+def _ratio(both: Float64, one: Float64, other: Float64, scale: Float64) -> Float64:
     # What rounding leaves of a constant side is no spread.
-    flat = (one <= 1e-18 * total[:, 0]) | (other <= 1e-18 * total[:, 0])
+    flat = (one <= 1e-18 * scale) | (other <= 1e-18 * scale)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(flat, np.nan, both / np.sqrt(one * other))
 
@@ -141,12 +204,35 @@ def _centred(values: npt.ArrayLike) -> Float64:
     return np.asarray((wide - wide.mean()) / (spread or 1.0))
 
 
-def _swept(scores: npt.ArrayLike, labels: Int64, weights: Float64) -> tuple[Float64, Float64]:
+def _swept_under(scores: npt.ArrayLike, labels: Int64) -> Callable[[Float64], tuple[Float64, Float64]]:
     """Weight, and weight of positives, at or above each distinct score, from the highest down: [b, g]."""
-    _, group = np.unique(-np.asarray(scores, dtype=np.float64), return_inverse=True)
-    size = int(group.max()) + 1
-    above = np.cumsum(_sums(group, size, weights), axis=1)
-    return above, np.cumsum(_sums(group, size, weights * (labels == 1)), axis=1)
+    down = -np.asarray(scores, dtype=np.float64)
+    order = np.argsort(down, kind="stable")
+    starts = _starts(down[order])
+    positive = (labels == 1)[order].astype(np.float64)
+
+    def of(weights: Float64) -> tuple[Float64, Float64]:
+        taken = weights.take(order, axis=1)
+        above = np.cumsum(_together(taken, starts), axis=1)
+        return above, np.cumsum(_together(taken * positive, starts), axis=1)
+
+    return of
+
+
+def _starts(ordered: Float64) -> Int64:
+    """Where each group of equal values begins."""
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+def _together(values: Float64, starts: Int64) -> Float64:
+    """Added up by group, [b, g]."""
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
+
+
+def _parts(weights: Float64) -> Iterator[Float64]:
+    """Rows that are worked on together."""
+    rows = max(1, _IN_CACHE // weights.shape[1])
+    return (weights[at : at + rows] for at in range(0, len(weights), rows))
 
 
 def _sums(codes: Int64, size: int, weights: Float64) -> Float64:

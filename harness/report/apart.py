@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.models.quantise import QUANTS
 from harness.streams import AFTER, RNG, STATE
 from harness.types import Result
 
 _PLAIN = ("device", "backend")
+_PROMPT = 60  # characters of a prompt that are shown
 # What a variant of one model may ask for. A gate refuses such a difference; a table of models that are named
 # with their variants is there to show what it does.
 OF_THE_RUN = ("dtype", "max_length", "prompts", "first_stage")
@@ -103,11 +105,14 @@ def differences(old: Result, new: Result) -> list[Difference]:
         say("main", old.main_metric, new.main_metric)
     say("settings", before.get("settings"), after.get("settings"), words="the scorer's settings differ")
     say("dtype", before.get("dtype"), after.get("dtype"))
-    say("first_stage", _first_stage(before), _first_stage(after))
+    if _ours(old) and _ours(new):
+        say("first_stage", _first_stage(before), _first_stage(after))
     same_model = old.model == new.model
     if same_model:
         say("max_length", _length(before), _length(after))
-        say("prompts", before.get("prompts"), after.get("prompts"))
+        prompts = before.get("prompts"), after.get("prompts")
+        say("prompts", *prompts, words=_prompts(*map(_mapping, prompts)))
+        say("variant", _reduced(old), _reduced(new), invalid=False)  # asked for to see what it costs
     else:
         say("max_length", _asked(old, "len"), _asked(new, "len"))
         say("prompts", before.get("prompt_policy"), after.get("prompt_policy"))
@@ -144,10 +149,35 @@ def _asked(result: Result, token: str) -> str:
     return next((t for t in result.variant if t.startswith(token)), "as the model prescribes")
 
 
-def _first_stage(provenance: Mapping[str, Any]) -> str | None:
-    """The model whose candidates were reranked, and how many; None without one."""
+def _prompts(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The roles whose prompts differ, each with both texts; several of the same texts are said once."""
+    moved: dict[tuple[str, str], list[str]] = {}
+    for role in sorted({*old, *new}):
+        texts = (_quoted(old, role), _quoted(new, role))
+        if old.get(role) != new.get(role):
+            moved.setdefault(texts, []).append(role)
+    return "prompts: " + "; ".join(f"of {', '.join(r)} {one} and {two}" for (one, two), r in moved.items())
+
+
+def _quoted(prompts: Mapping[str, Any], role: str) -> str:
+    if role not in prompts:
+        return "none"
+    text = json.dumps(prompts[role], ensure_ascii=False)
+    return text if len(text) <= _PROMPT else f"{text[: _PROMPT - 4]}...{text[-1]}"
+
+
+def _reduced(result: Result) -> str:
+    """What of the vectors was asked for: the first components only, fewer bits."""
+    apart = [t for t in result.variant if t in QUANTS or t.startswith("dim")]
+    return "+".join(sorted(apart)) or "vectors as the model gives them"
+
+
+def _first_stage(provenance: Mapping[str, Any]) -> str:
+    """The model whose candidates were reranked, and how many."""
     first = _mapping(provenance.get("first_stage"))
-    return f"{first['name']} ({str(first['fingerprint'])[:12]}), {first['depth']} a query" if first else None
+    if not first:
+        return "none, all documents are searched"
+    return f"{first['name']} ({str(first['fingerprint'])[:12]}), {first['depth']} a query"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

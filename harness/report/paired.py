@@ -140,6 +140,13 @@ def paired(
     )
 
 
+def scaled(found: Paired, factor: float) -> Paired:
+    """The same difference in another scale, as that of points."""
+    spread = replace(found.spread, error=factor * found.spread.error)
+    own = None if found.own is None else (factor * found.own[0], factor * found.own[1])
+    return replace(found, old=factor * found.old, new=factor * found.new, spread=spread, own=own)
+
+
 def pooled(parts: Sequence[Paired], weights: Sequence[float] | None = None) -> Paired:
     """The weighted mean of several differences (default: equal weights); their errors are independent.
 

@@ -177,16 +177,27 @@ def of_git(revision: str, path: str, where: Path | None = None) -> Iterator[Stor
         raise StoreError("git is not installed, so a git: baseline cannot be read") from error
     except subprocess.CalledProcessError as error:
         why = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise StoreError(
-            f"git has no {path} at {revision} ({why[-1] if why else 'no reason given'})\n"
-            f"in a shallow clone fetch it first: git fetch origin {revision.removeprefix('origin/')}"
-        ) from error
+        raise StoreError(_unread(revision, path, here, why[-1] if why else "no reason given")) from error
     with tempfile.TemporaryDirectory(prefix="harness-baseline-") as folder:
         with tarfile.open(fileobj=BytesIO(packed)) as archive:
             names = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")]
             there = Path(folder, *names[-2:])
             archive.extractall(there, filter="data")
         yield Store(there, repair=False)
+
+
+def _unread(revision: str, path: str, here: Path, why: str) -> str:
+    """What is wrong with a git baseline: no repository, no such revision, or nothing of that path in it."""
+    if "not a git repository" in why:
+        return f"git:{revision}:{path} is read in a git repository, and {here} is in none"
+    try:
+        _git(here, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    except subprocess.CalledProcessError:
+        return (
+            f"git has no revision {revision}, so no {path} at it ({why})\n"
+            f"in a shallow clone fetch it first: git fetch origin {revision.removeprefix('origin/')}"
+        )
+    return f"git has no folder {path} at {revision}\nsee what it has with: git ls-tree {revision} --name-only"
 
 
 def card_side(path: Path, protocol: str) -> Side:

@@ -152,7 +152,9 @@ def test_what_cannot_be_compared_is_in_every_report(against: Call, tmp_path: Pat
     assert "harness eval me/none" in summary.read_text(encoding="utf-8")
     github = against("me/none", REFERENCE, "--annotations", "github")
     assert github.out.startswith("::error title=gate not comparable::unknown model 'me/none'")
-    assert against("me/none", REFERENCE, "--json").out == ""
+    answer = json.loads(against("me/none", REFERENCE, "--json").out)
+    assert (answer["exit_code"], answer["checks"]) == (2, [])
+    assert answer["invalid"][0].startswith("unknown model 'me/none'")
 
 
 def test_two_sides_of_one_name_are_told_apart(against: Call, tmp_path: Path) -> None:
@@ -228,7 +230,26 @@ def test_noise_writes_rules_that_the_gate_reads(inside: Call, tmp_path: Path) ->
         0.01,
         1,
     )
-    output.write_text("level: 9\n", encoding="utf-8")
-    assert inside("noise", "char-ngram", *options).code == 2
+    for unfit in ("level: 9\n", "level: &l 0.01\ntasks: {One: {floor: *l}}\n", "{level: 0.01}\n"):
+        output.write_text(unfit, encoding="utf-8")
+        refused = inside("noise", "char-ngram", *options)
+        assert (refused.code, output.read_text(encoding="utf-8")) == (2, unfit)
+        assert "repeat" not in refused.err  # before anything is measured
+    output.write_text("# to come\n", encoding="utf-8")
+    assert inside("noise", "char-ngram", *options).code == 0
+    assert load_gates(output).task("no", "One").max_drop == 0.01
+    assert output.read_text(encoding="utf-8").startswith("# to come\n")
     assert inside("noise", "me/none", "--suite", suite, "-o", tmp_path / "x.yaml", "--offline").code == 2
     assert not (tmp_path / "x.yaml").exists()
+
+
+def test_noise_interrupted_writes_nothing_and_says_so(
+    inside: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.report.gate.noise.noise", interrupted)
+    found = inside("noise", "char-ngram", "--suite", "smoke", "-o", tmp_path / "gates.yaml")
+    assert (found.code, "interrupted: nothing is written to" in found.err) == (130, True)
+    assert not (tmp_path / "gates.yaml").exists()

@@ -40,7 +40,7 @@ def test_many_differences_are_sampled_and_agree_with_the_normal_limit() -> None:
 
 
 def test_the_number_of_differences_need_not_fill_the_last_byte() -> None:
-    values = np.full(21, -1.0)
+    values = np.full(29, -1.0)
     low, high = sign_flip(values)
     assert low == pytest.approx(1 / 10_001, abs=2e-4)
     assert high == 1.0
@@ -66,11 +66,27 @@ def test_what_random_patterns_cannot_tell_is_bounded() -> None:
     values = np.full(40, -1.0)
     assert sign_flip(values)[0] == pytest.approx(math.exp(-20))
     assert sign_flip(-values) == sign_flip(values)[::-1]
-    for seed in range(5):  # never below the exact value
-        few = np.random.default_rng(seed).normal(-0.9, 1, 18)
-        patterns = ((np.arange(1 << 18)[:, None] >> np.arange(18)) & 1) * 2 - 1
-        exact = float(np.mean(patterns @ few <= few.sum() + 1e-12))
-        assert math.exp(-(few.sum() ** 2) / (2 * float(few @ few))) >= exact
+
+
+@pytest.mark.parametrize("n", [14, 18])
+def test_all_patterns_are_counted_in_two_halves(n: int) -> None:
+    """As counted in one; equal sums on the right side of the limit."""
+    patterns = ((np.arange(1 << n)[:, None] >> np.arange(n)) & 1) * 2 - 1
+    for values in (np.random.default_rng(n).normal(-0.9, 1, n), np.tile([0.1, -0.3], n // 2)):
+        sums, observed = patterns @ values, float(values.sum())
+        low, high = sign_flip(values)
+        assert low == np.mean(sums <= observed + 1e-9)
+        assert high == np.mean(sums >= observed - 1e-9)
+
+
+def test_the_bound_counts_only_where_no_random_pattern_is_as_extreme() -> None:
+    """Each of two p-values keeps its level; the smaller of both would have two chances to be wrong."""
+    losses = np.concatenate([np.full(40, -1.0), np.full(12, 1.0)])  # z = 3.9
+    bound = math.exp(-(28**2) / (2 * 52))
+    with_hits = {sign_flip(losses, seed=seed, permutations=2_000)[0] for seed in range(60)}
+    assert bound < 2 / 2_001
+    assert bound not in {p for p in with_hits if p > bound}
+    assert {min(with_hits), sorted(with_hits)[1]} == {min(bound, 1 / 2_001), 2 / 2_001}
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -89,6 +105,26 @@ def test_what_sign_flips_can_find_at_best() -> None:
     assert detectable_flips(losses / 2, level=1 / 400) == pytest.approx(least / 2)
     assert detectable_flips(losses[:8], level=1 / 400) == math.inf
     assert detectable_flips(np.zeros(60), level=1 / 400) == 0.0
+
+
+@pytest.mark.parametrize(("n", "level"), [(5, 0.05), (20, 0.05 / 700), (60, 0.05 / 700)])
+def test_few_examples_and_levels_that_few_patterns_reach_state_what_they_find(n: int, level: float) -> None:
+    """Normal differences of the stated size: of five all must lose; of 60 they pass the bound."""
+    generator = np.random.default_rng(n)
+    sizes = [
+        max(detectable(mean_spread(d), level=level, power=0.85), detectable_flips(d, level=level, power=0.85))
+        for d in generator.normal(size=(100, n))
+    ]
+    drops = generator.normal(-np.mean(sizes), 1, (80, n))
+    found = [sign_flip(drop, seed=at)[0] < level for at, drop in enumerate(drops)]
+    assert 0.7 <= np.mean(found) <= 0.95
+
+
+def test_a_level_beyond_any_bound_of_so_many_differences_finds_nothing() -> None:
+    losses = np.random.default_rng(0).normal(size=30)
+    assert detectable_flips(losses, level=1e-6) < math.inf
+    assert detectable_flips(losses, level=1e-7) == math.inf
+    assert not sign_flip(np.full(30, -1.0))[0] < 1e-7
 
 
 def test_equal_sums_count_on_both_sides_whatever_their_rounding() -> None:

@@ -231,11 +231,15 @@ def test_types_and_weights_of_the_mean() -> None:
         ({"provenance": {"dtype": "bfloat16"}}, "A: dtype: float32 and bfloat16"),
         ({"provenance": {"max_length": 16}}, "A: max length: 512 and 16"),
         ({"provenance": {"max_length": None}}, "A: max length: 512 and without limit"),
-        ({"provenance": {"prompts": {"q": "x"}}}, "A: prompts: {'q': 'p'} and {'q': 'x'}"),
+        ({"provenance": {"prompts": {"q": "x"}}}, "A: prompts: of q \"p\" and \"x\""),
         ({"provenance": {"settings": {"top_k": 10}}}, "A: the scorer's settings differ"),
         (
             {"provenance": {"first_stage": {"name": "bm25", "fingerprint": "ab", "depth": 50}}},
             "A: first stage: bm25 (ab), 100 a query and bm25 (ab), 50 a query",
+        ),
+        (
+            {"provenance": {"first_stage": None}},
+            "A: first stage: bm25 (ab), 100 a query and none, all documents are searched",
         ),
     ],
 )  # fmt: skip
@@ -267,6 +271,30 @@ def test_two_models_may_have_their_own_prompts_and_lengths() -> None:
     asked = replace(new, variant=("len128",))
     found = gate(side("o", old), side("n", asked), suite(task("A")), Gates())
     assert found.invalid == ("A: max length: as the model prescribes and len128",)
+
+
+def test_prompts_are_told_by_role_and_short() -> None:
+    """Roles of the same texts once, long texts cut, and what is equal not at all."""
+    texts = {"query": "a", "passage": "say: " + 200 * "x", "title": "t", "left": "a"}
+    moved = {"query": "b", "passage": "", "title": "t", "left": "b"}
+    old, new = (queries("A", BASE, provenance={"prompts": prompts}) for prompts in (texts, moved))
+    (line,) = gate(side("o", old), side("n", new), suite(task("A")), Gates()).invalid
+    assert line == f'A: prompts: of left, query "a" and "b"; of passage "say: {50 * "x"}..." and ""'
+    without = replace(new, provenance={"prompts": {**moved, "query": "a", "left": "a", "passage": "p"}})
+    lacking = replace(new, provenance={"prompts": {"query": "a", "title": "t", "left": "a"}})
+    (line,) = gate(side("o", without), side("n", lacking), suite(task("A")), Gates()).invalid
+    assert line == 'A: prompts: of passage "p" and none'
+
+
+def test_fewer_dimensions_or_bits_of_one_model_are_gated_and_shown() -> None:
+    """What they cost is the question; dtype, max length and prompts are what makes no comparison."""
+    old = queries("A", BASE)
+    new = queries("A", BASE - 0.2, variant=("dim128", "int8"))
+    found = gate(side("o", old), side("n", new), suite(task("A")), Gates())
+    assert found.exit_code == 1
+    assert found.environment == ("variant: vectors as the model gives them and dim128+int8",)
+    other = gate(side("o", old), side("n", replace(new, model="other")), suite(task("A")), Gates())
+    assert other.environment == ()
 
 
 def test_the_environment_is_shown_apart() -> None:

@@ -69,6 +69,7 @@ def test_the_ten_that_lost_most(failed: Gate) -> None:
 
 def test_a_summary_for_a_pull_request(failed: Gate) -> None:
     text = to_markdown(failed)
+    assert "Left out" not in text
     assert text.startswith("## Gate failed: 2 of 3 checks, new against old\\|1\n")
     assert text.index("| A |") < text.index("| mean of toy |") < text.index("| B |")
     assert "corrected by Holm over 3 checks, is below 0.05" in text
@@ -91,6 +92,28 @@ def test_texts_are_shown_only_when_asked_for(failed: Gate) -> None:
     assert r"| q49 | 1.0000 | 0.8000 | text \| of q49 |" in text
     assert "| q48 | " in text
     assert "text \\| of q48" not in text
+
+
+def test_a_summary_stays_below_what_a_comment_holds() -> None:
+    """Of 400 tasks that got worse the worst ones are shown, and what is left out is counted."""
+    names = [f"Täsk{i:03}" for i in range(400)]
+    scores = np.linspace(0.5, 1, 30)
+    old = side("o", *(queries(n, scores) for n in names))
+    new = side("n", *(queries(n, scores - 0.1 - at / 2000) for at, n in enumerate(names)))
+    found = gate(old, new, suite(*map(task, names)), Gates())
+    assert len(found.failed) == 401
+    text = to_markdown(found, lambda check, split, subset, ids: dict.fromkeys(ids, "long " * 50_000))
+    assert len(text.encode()) <= 65_536
+    assert text.index("| Täsk399 |") < text.index("| Täsk398 |")
+    assert "Täsk399: the examples that lost most" in text
+    shown, listed = text.count("| ✗ worse |"), text.count("<details>")
+    assert min(shown, listed) > 3
+    assert f"{401 - shown} of 401 checks" in text
+    assert f"{400 - listed} of 400 lists of examples" in text
+    assert text.count("<details>") == text.count("</details>")
+    refused = replace(found, invalid=tuple(f"{name}: {'x' * 2000}" for name in names))
+    assert len(to_markdown(refused).encode()) <= 65_536
+    assert " of 400 reasons" in to_markdown(refused)
 
 
 def test_an_invalid_comparison_has_no_verdict(invalid: Gate) -> None:
@@ -209,3 +232,18 @@ def test_a_test_that_can_find_nothing_is_no_blank() -> None:
     assert notes(found) == ["too few examples to find any drop: A"]
     same = gate(side("o", queries("A", [0.9])), side("n", queries("A", [0.9])), suite(task("A")), Gates())
     assert notes(same) == ["too few examples to find any drop: A"]
+
+
+def test_a_single_example_that_blinds_the_mean_is_named_with_the_way_out() -> None:
+    names = ("A", "B", "One")
+    old = side("o", queries("A", BASE), queries("B", BASE), queries("One", [0.5]))
+    new = side("n", queries("A", BASE - DROPS), queries("B", BASE - DROPS), queries("One", [0.4]))
+    blind = gate(old, new, suite(*map(task, names)), Gates())
+    (line,) = (note for note in notes(blind) if note.startswith("how far"))
+    assert line.startswith("how far One may vary is not known")
+    assert "weight: 0" in line
+    followed = Gates.model_validate({"tasks": {"One": {"weight": 0}}})
+    seeing = gate(old, new, suite(*map(task, names)), followed)
+    assert not [note for note in notes(seeing) if note.startswith("how far")]
+    assert {c.title for c in seeing.failed} == {"A", "B", "mean of toy"}
+    assert {c.title for c in blind.failed} == {"A", "B"}

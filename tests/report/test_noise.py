@@ -124,6 +124,13 @@ def test_a_file_that_somebody_wrote_is_added_to(tmp_path: Path) -> None:
     assert forced == text.replace("max_drop: 2,", "max_drop: 0.3,")
 
 
+def test_line_ends_stay_as_they_are() -> None:
+    one = Noise("A", "m", 50.0, (50.1,))
+    text, _ = merged("level: 0.01\r\n", "gates.yaml", one, [one], "org/a", "s")
+    assert text.count("\n") == text.count("\r\n") > 5
+    assert merged(text, "gates.yaml", one, [one], "org/a", "s")[0] == text
+
+
 def test_members_of_an_aggregate_are_reseeded(tmp_path: Path) -> None:
     from harness.report.gate.noise import _reseeded
 

@@ -107,5 +107,6 @@ def test_what_makes_no_sense_is_refused_with_its_line(tmp_path: Path, text: str,
 
 
 def test_an_empty_file_is_an_accident(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the file"):
-        read(tmp_path, "# nothing yet\n")
+    for nothing in ("", "# nothing yet\n", "---\n  # nothing\n\n"):
+        with pytest.raises(ConfigError, match=r"gates.yaml holds no rules: .* leave --config away"):
+            read(tmp_path, nothing)

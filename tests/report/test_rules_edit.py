@@ -90,7 +90,9 @@ def test_an_older_measurement_gives_way_to_a_newer_one() -> None:
     ("text", "said"),
     [
         ("tasks: &a {A: {max_drop: 1}}\nsuites: {s: {tasks: *a}}\n", "line 1: a file with anchors"),
-        ("- 1\n", "not a mapping"),
+        ("- 1\n", "gates.yaml: not a mapping with a key a line"),
+        ("{level: 0.1}\n", "gates.yaml: not a mapping with a key a line"),
+        ("---\n", "gates.yaml: not a mapping with a key a line"),
         ("a: [\n", "not YAML"),
         ("mean: 3\n", "line 1: max_drop cannot be put into what is no mapping"),
     ],

@@ -119,7 +119,7 @@ def test_without_samples_there_are_none(tmp_path: Path) -> None:
     assert found.samples(next(iter(found.results.values()))) is None
 
 
-def test_results_as_they_stand_in_git(tmp_path: Path) -> None:
+def test_results_as_they_stand_in_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> None:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
         subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
@@ -148,11 +148,26 @@ def test_results_as_they_stand_in_git(tmp_path: Path) -> None:
         root = store.root
     assert not root.exists()
     with (
-        pytest.raises(StoreError, match="git has no results at nowhere"),
+        pytest.raises(
+            StoreError, match=r"git has no revision nowhere, so no results at it .*\n.*git fetch origin"
+        ),
         of_git("nowhere", "results", tmp_path),
     ):
         pass
-    with pytest.raises(StoreError, match="git has no missing at main"), of_git("main", "missing", tmp_path):
+    with (
+        pytest.raises(StoreError, match="git has no folder missing at main\nsee"),
+        of_git("main", "missing", tmp_path),
+    ):
+        pass
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    git("add", "file")
+    git("commit", "-m", "two")
+    with pytest.raises(StoreError, match="git has no folder file at main"), of_git("main", "file", tmp_path):
+        pass
+    outside = tmp_path / "outside"
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    outside.mkdir()
+    with pytest.raises(StoreError, match="outside is in none"), of_git("main", "results", outside):
         pass
     with pytest.raises(ConfigError, match="git:REVISION:PATH"), of_git("--output=x", "results", tmp_path):
         pass

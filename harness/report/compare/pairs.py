@@ -16,7 +16,7 @@ from typing import Literal
 from harness.errors import DataError, StoreError
 from harness.metrics.stats import holm
 from harness.report.apart import barring, differences
-from harness.report.paired import Paired, pooled
+from harness.report.paired import Paired, pooled, scaled
 from harness.report.sides import Side
 from harness.report.tested import Scored, tested
 from harness.report.values import lower_is_better, metric_value, scale
@@ -200,7 +200,7 @@ def _duel(task: Scored, pairs: Sequence[tuple[Result, Result]], old: Side, new: 
     better = -1 if lower_is_better(metric) else 1
     exact = all(metric in r.exact for results in pairs for r in results)
     entries = tested(task, pairs, old, new, metric, seed) if exact else None
-    whole = None if entries is None else _in_points(pooled(list(entries.values())), points)
+    whole = None if entries is None else scaled(pooled(list(entries.values())), points)
     return _told(
         Duel(task.name, metric, task.column, better, first, second, better * (second - first), whole)
     )
@@ -218,11 +218,6 @@ def _metric(task: Scored, pairs: Sequence[tuple[Result, Result]]) -> str:
 
 def _value(result: Result, metric: str) -> float:
     return result.exact.get(metric, metric_value(result, metric) or 0.0)
-
-
-def _in_points(found: Paired, points: float) -> Paired:
-    spread = replace(found.spread, error=points * found.spread.error)
-    return replace(found, old=points * found.old, new=points * found.new, spread=spread)
 
 
 def _told(duel: Duel) -> Duel:

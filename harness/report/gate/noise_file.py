@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.report.gate.noise import LEAST, MOVES, Noise
-from harness.report.gate.rules_edit import put, scalar
+from harness.report.gate.rules_edit import newline, put, scalar
 
 
 def to_yaml(whole: Noise, tasks: Sequence[Noise], model: str, suite: str) -> str:
@@ -49,8 +49,19 @@ def merged(
             text, theirs = put(text, label, path, f"{value:g}", _derived(one), force=force)
             if theirs is not None and theirs != f"{value:g}":
                 kept.append(f"{'.'.join(path)}: kept {theirs}, measured {value:g}")
-    about = "\n".join(_about(model, suite))
-    return text if about in text else f"{text}{about}\n", kept
+    end = newline(text)
+    about = end.join(_about(model, suite))
+    return text if about in text else f"{text}{about}{end}", kept
+
+
+def addable(text: str, label: str, suite: str, tasks: Sequence[str]) -> None:
+    """Whether tolerances can be put into a file, asked before what takes hours to measure is there.
+
+    Raises:
+        DataError: as `merged`.
+    """
+    least = [Noise(name, "", 0.0, (0.0,), (0.0,), repeated=True) for name in (suite, *tasks)]
+    merged(text, label, least[0], least[1:], "", suite, force=True)
 
 
 def _about(model: str, suite: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.report.gate.decide import Gate
@@ -12,6 +12,9 @@ from harness.report.gate.verdict import Check
 from harness.report.markdown import escape, table
 
 WORST = 10  # examples of a regressed task that are shown
+SUMMARY = 60_000  # bytes of the parts of a summary; GitHub takes 65,536 characters of a comment
+_LINE = 600  # characters of a line
+_TEXT = 300  # of an example
 _SIGNS = {
     "same": "=",
     "pass": "✓",
@@ -73,6 +76,12 @@ def notes(gate: Gate) -> list[str]:
     blind = [c.title for c in gate.checks if c.detectable is not None and math.isinf(c.detectable)]
     if blind and not gate.invalid:
         out.append(f"too few examples to find any drop: {', '.join(blind)}")
+    single = [c.title for c in gate.checks if c.level == "task" and c.rule.weight and _unknown(c)]
+    if single and not gate.invalid and any(_unknown(c) for c in gate.checks if c.level != "task"):
+        out.append(
+            f"how far {', '.join(single)} may vary is not known, so no mean that it counts in can be tested: "
+            "weight: 0 leaves a task out of the means"
+        )
     out += [f"differs: {line}" for line in gate.environment]
     out += [f"accepted difference: {line}" for line in gate.accepted]
     return out
@@ -81,25 +90,59 @@ def notes(gate: Gate) -> list[str]:
 def to_markdown(gate: Gate, texts: Texts | None = None) -> str:
     """A summary fit for a pull request or `$GITHUB_STEP_SUMMARY`: the answer, reasons, the table, examples.
 
+    It stays below what GitHub takes of a comment; what does not fit is counted, the best first.
+
     Args:
         texts: gives the texts of examples (check, split, subset, ids); None shows ids alone.
     """
-    lines = [f"## Gate {escape(headline(gate))}", ""]
+    lines = [f"## Gate {escape(_cut(headline(gate)))}", ""]
+    left_out = []
+
+    def add(blocks: Iterable[str], count: int, share: float, what: str) -> None:
+        taken = list(_fitting(blocks, int(share * SUMMARY)))
+        lines.extend(taken)
+        if len(taken) < count:
+            left_out.append(f"{count - len(taken)} of {count} {what}")
+
+    def listed(said: Sequence[str], share: float, what: str) -> None:
+        add((f"- {escape(_cut(line))}" for line in said), len(said), share, what)
+
     if gate.invalid:
         lines += ["The comparison is not valid, so there is no verdict:", ""]
-        lines += [f"- {escape(line)}" for line in gate.invalid] + [""]
-        lines += [f"{escape(line)}\n" for line in gate.advice]
+        listed(gate.invalid, 0.5, "reasons")
+        lines += ["", *(f"{escape(_cut(line))}\n" for line in gate.advice)]
     if gate.checks and not gate.invalid:
         body = [[escape(cell) for cell in row] for row in rows(gate)]
-        lines += [table(list(HEADER), body, left=(0, 1, 8))]
+        head, rule, *each = table(list(HEADER), body, left=(0, 1, 8)).splitlines()
+        lines += [head, rule]
+        add(each, len(each), 0.4, "checks")
         tested = sum(check.p is not None for check in gate.checks)
         legend = _LEGEND if gate.exact is None else _EXACT
         named = {"suite": escape(gate.suite), "tested": tested, "level": gate.level, "exact": gate.exact}
-        lines += [legend.format(**named), ""]
-    lines += [f"- {escape(line)}" for line in notes(gate)]
-    for check in gate.failed:
-        lines += _examples(check, texts)
+        lines += ["", legend.format(**named), ""]
+    said, failed = notes(gate), len(gate.failed)
+    listed(said[:failed], 0.15, "reasons")
+    listed(said[failed:], 0.15, "notes")
+    shown = [check for check in gate.failed if lost_most(check)]
+    blocks = ("\n".join(_examples(check, texts)) for check in shown)
+    used = sum(len(line.encode()) + 1 for line in lines)
+    add(blocks, len(shown), 1 - used / SUMMARY, "lists of examples")
+    if left_out:
+        lines += ["", f"Left out, so that a comment holds the rest: {', '.join(left_out)}. --json has all."]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _fitting(blocks: Iterable[str], room: int) -> Iterator[str]:
+    """Blocks from the first one on, for as long as their bytes fit."""
+    for block in blocks:
+        room -= len(block.encode()) + 1
+        if room < 0:
+            return
+        yield block
+
+
+def _cut(text: str, most: int = _LINE) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def to_json(gate: Gate) -> dict[str, Any]:
@@ -178,7 +221,7 @@ def _examples(check: Check, texts: Texts | None) -> list[str]:
             escape(name if len(check.entries or ()) < 2 else f"{split}/{subset} {name}"),
             f"{before:.4f}",
             f"{after:.4f}",
-            *([escape(shown[split, subset].get(name, "—"))] if texts is not None else []),
+            *([escape(_cut(shown[split, subset].get(name, "—"), _TEXT))] if texts is not None else []),
         ]
         for split, subset, name, before, after in worst
     ]
@@ -193,6 +236,11 @@ def _ordered(gate: Gate) -> list[Check]:
 def detectable(drop: float | None) -> str:
     """None: both sides answered alike, or there is nothing to test; "none": no drop would be found."""
     return "—" if drop is None else "none" if math.isinf(drop) else f"{drop:.2f}"
+
+
+def _unknown(check: Check) -> bool:
+    """Whether its spread is: of a single example, or resamples that give no value."""
+    return check.interval is not None and math.isinf(check.interval[0])
 
 
 def _range(interval: tuple[float, float]) -> str:

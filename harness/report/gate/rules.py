@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from harness.definition import Strict
+from harness.errors import ConfigError
 from harness.yamlfile import load_yaml
 
 Score = Annotated[float, Field(allow_inf_nan=False)]
@@ -144,5 +145,24 @@ class Gates(Section):
 
 
 def load_gates(path: Path | None) -> Gates:
-    """The rules of a file, or the built-in ones. Raises ConfigError with file and line."""
-    return Gates() if path is None else load_yaml(path, Gates)
+    """The rules of a file, or the built-in ones.
+
+    Raises:
+        ConfigError: with file and line; a file that says nothing, too: nobody gives one to gate by it.
+    """
+    if path is None:
+        return Gates()
+    try:
+        return load_yaml(path, Gates)
+    except ConfigError as error:
+        if is_empty(path):
+            raise ConfigError(
+                f"{path} holds no rules: write one (mean: {{max_drop: 0.3}}), or leave --config away"
+            ) from error
+        raise
+
+
+def is_empty(path: Path) -> bool:
+    """Whether nothing stands in a file but comments."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ["none"]
+    return all(not line.strip() or line.lstrip().startswith("#") or line.strip() == "---" for line in lines)

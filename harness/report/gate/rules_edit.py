@@ -30,7 +30,7 @@ def put(
     Raises:
         DataError: not YAML, no mapping, or it cannot be added to without rewriting what is there.
     """
-    card = parse_card(text.encode(), label, whole=True)
+    card = _parsed(text, label)
     if card.root is None:
         return f"{_ended(text, card)}{_lines(path, value, comment, 0, card)}", None
     if lines := anchors(card, card.root):
@@ -52,6 +52,21 @@ def put(
             f"{label}: {'.'.join(path)} cannot be put in safely: write it by hand, or name another file"
         )
     return new, None
+
+
+def newline(text: str) -> str:
+    """As the file's first line ends."""
+    return "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+
+
+def _parsed(text: str, label: str) -> Card:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        root = None  # what is wrong with it is said below
+    if root is not None and not (isinstance(root, yaml.MappingNode) and in_lines(root)):
+        raise DataError(f"{label}: not a mapping with a key a line: write it so, or name another file")
+    return parse_card(text.encode(), label, whole=True)
 
 
 def scalar(name: str) -> str:

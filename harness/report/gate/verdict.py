@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.metrics.stats import holm
 from harness.report.gate.rules import Rule
-from harness.report.paired import Paired, pooled
+from harness.report.paired import Paired, pooled, scaled
 from harness.report.values import scale
 
 Verdict = Literal["same", "pass", "noise", "regressed", "below floor", "not improved", "changed"]
@@ -76,12 +76,7 @@ def whole(check: Check) -> Paired | None:
     if check.entries is None:
         return None
     found = pooled(list(check.entries.values()))
-    if check.metric == "mean":
-        return found
-    points = scale(check.metric)
-    spread = replace(found.spread, error=points * found.spread.error)
-    own = None if found.own is None else (points * found.own[0], points * found.own[1])
-    return replace(found, old=points * found.old, new=points * found.new, spread=spread, own=own)
+    return found if check.metric == "mean" else scaled(found, scale(check.metric))
 
 
 def judged(checks: Sequence[Check], level: float, *, exact: float | None = None) -> list[Check]:
