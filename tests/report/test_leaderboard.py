@@ -98,7 +98,7 @@ def test_marks_and_footnotes() -> None:
     table, _, notes = shown.partition("\n\n- ")
     assert [row[1] for row in cells(table)[2:]] == ["org/a †‡", "org/b §"]
     assert ("- " + notes).splitlines() == [
-        "- § From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+        "- § From files that mteb wrote (published, or in a run of your own), not computed by this harness.",
         "- † Put together from several revisions of the model.",
         "- ‡ Partial: some tasks were scored on another split than the suite's.",
         "- 1 without every result of the suite (see Coverage): no mean and no rank.",

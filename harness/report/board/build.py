@@ -21,7 +21,7 @@ _TOO_LARGE = 1 << 63  # for a column of whole numbers
 MARKS = {  # in the order in which they follow a model's name
     "source": (
         "§",
-        "From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+        "From files that mteb wrote (published, or in a run of your own), not computed by this harness.",
     ),
     "merged": ("†", "Put together from several revisions of the model."),
     "other_splits": ("‡", "Partial: some tasks were scored on another split than the suite's."),
