@@ -407,6 +407,11 @@ def test_paper_has_every_model_and_no_more_than_it_can_hold(visit: Visit, page_f
     }
     assert all(heads[name] > 30 for name in ("Model", *TYPES[:3]))
     assert heads[TABLE.tasks[0].name] == 0
+    lines = """names => [...document.querySelectorAll("#table thead th")]
+        .filter(e => names.includes(e.textContent)).map(e => { const all = document.createRange();
+        all.selectNodeContents(e.querySelector("button")); const { height } = all.getBoundingClientRect();
+        return Math.round(height / parseFloat(getComputedStyle(e).lineHeight)); })"""
+    assert page.evaluate(lines, ["Parameters", "Classification"]) == [1, 1]
     assert page.locator("input:visible, select:visible").count() == 0
 
 
