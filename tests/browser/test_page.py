@@ -497,3 +497,11 @@ def test_forced_colours_leave_the_view_and_the_bars_apart(visit: Visit, page_fil
     assert edges.count(edges[2]) == 1  # that of the view
     squares = page.locator("#picked [aria-hidden]")
     assert len({square.evaluate("e => getComputedStyle(e).color") for square in squares.all()}) == 2
+
+
+def test_a_browser_that_refuses_a_change_of_the_address_still_filters(visit: Visit, page_file: Path) -> None:
+    page = visit(page_file)
+    page.evaluate("void (history.replaceState = () => { throw new DOMException('', 'SecurityError'); })")
+    page.get_by_label("Name").fill("org-3/")
+    assert shown(page)
+    assert all(name.startswith("org-3/") for name in shown(page))

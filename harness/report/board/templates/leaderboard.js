@@ -352,7 +352,7 @@ function compared(visible) {
 function showTypes(visible) {
   const all = values(), picked = compared(visible);
   $("picked").replaceChildren(...picked.map((row, k) => make("li", {}, state.picked.length
-    ? make("button", { type: "button", "aria-label": `Remove ${names[row]}`, onclick: () => { pick(row, false); $("add").focus(); } }, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row]), " ✕")
+    ? make("button", { type: "button", "aria-label": `Remove ${names[row]}`, onclick: () => { pick(row, false); $("add").focus(); } }, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row]), "\u00a0✕")
     : make("span", {}, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row])))));
   const types = TYPES.filter((i) => picked.some((row) => all[row][i] !== null));
   $("bars").replaceChildren();
