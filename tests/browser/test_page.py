@@ -120,7 +120,7 @@ def test_models_are_filtered(visit: Visit, page_file: Path, board: Leaderboard) 
     assert 0 < len(expected) < MODELS
     assert shown(page) == expected
     page.get_by_role("button", name="Clear filters").click()
-    page.get_by_label("Language").select_option("zho-Hans")
+    page.get_by_label("Language").select_option("zh")
     assert shown(page) == meant(lambda meta, name: "zho-Hans" in (meta.get("languages") or ()))
     page.get_by_label("Kind").select_option("cross-encoder")
     expected = meant(
@@ -505,3 +505,20 @@ def test_a_browser_that_refuses_a_change_of_the_address_still_filters(visit: Vis
     page.get_by_label("Name").fill("org-3/")
     assert shown(page)
     assert all(name.startswith("org-3/") for name in shown(page))
+
+
+def test_a_language_is_one_however_it_is_written(visit: Visit, tmp_path: Path) -> None:
+    written = ["eng-Latn", "eng_Latn", "en", "en-US", "zho-Hans", "cmn-Hans", "zh-TW", "<b>"]
+    found = [result(f"org/{code}", TABLE.tasks[0].name, 0.5) for code in written]
+    path = tmp_path / "languages.html"
+    known = {each.model: {"languages": [code]} for each, code in zip(found, written, strict=True)}
+    path.write_text(leaderboard(found, TABLE, models=known).to_html(), encoding="utf-8")
+    page = visit(path, "language=eng_Latn")
+    choice = page.get_by_label("Language")
+    names = ["any", "<b>", "Chinese (zh)", "English (en)", "Traditional Chinese (zh-Hant)"]
+    assert choice.locator("option").all_inner_texts() == names
+    for language, codes in (("en", written[:4]), ("zh", written[4:6]), ("zh-Hant", ["zh-TW"])):
+        if language != "en":  # the link has chosen that
+            choice.select_option(language)
+        assert choice.input_value() == language
+        assert sorted(shown(page)) == sorted(f"org/{code}" for code in codes)

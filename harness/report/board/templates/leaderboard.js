@@ -23,6 +23,14 @@ const MAX_PICKED = 6, PAGE = 60; // models compared, rows shown at once
 const counted = (n) => `${n} ${data.counted}${n === 1 ? "" : "s"}`; // a model may have a row for each revision
 const title = (model) => model.name + (model.marks ? " " + model.marks : "");
 const names = models.map(title);
+/* eng-Latn, eng_Latn, en-US and en are one language; a script is named where it is not the usual one. */
+const tongue = (code) => {
+  try {
+    const { language, script } = new Intl.Locale(code.replaceAll("_", "-")).maximize();
+    return script === new Intl.Locale(language).maximize().script ? language : `${language}-${script}`;
+  } catch { return code; }
+};
+for (const model of models) model.languages = [...new Set(model.languages.map(tongue))];
 const columnNamed = (name) => (name === "Model" ? NAME : columns.findIndex((c) => c.name === name));
 const nameOf = (i) => (i === NAME ? "Model" : columns[i].name);
 
@@ -83,6 +91,7 @@ function toHash() {
 function fromHash() {
   const p = new URLSearchParams(location.hash.slice(1)), next = start();
   for (const key of ["q", "min", "max", "language"]) next[key] = p.get(key) ?? "";
+  next.language = tongue(next.language);
   for (const key of ["min", "max"]) if (!Number.isFinite(Number(next[key]))) next[key] = ""; // a link may say anything
   if (["plot", "types", "task"].includes(p.get("view"))) next.view = p.get("view");
   for (const pair of p.getAll("has")) {
