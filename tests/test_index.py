@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -284,6 +285,18 @@ def test_what_was_written_just_now_is_looked_at_again(
     everything(tree, tmp_path)
     path.write_text(path.read_text().replace("0.5", "0.7"))
     os.utime(path, ns=(stamp, stamp))
+    found = everything(tree, tmp_path)
+    assert [r.main_score for r in found.results if r.model == "plain"] == [0.7]
+
+
+def test_a_file_of_the_future_is_looked_at_every_time(tree: Path, tmp_path: Path) -> None:
+    age(tree)
+    path = tree / "plain" / "no_revision_available" / "T.json"
+    later = time.time_ns() + 10**12
+    os.utime(path, ns=(later, later))
+    everything(tree, tmp_path)
+    path.write_text(path.read_text().replace("0.5", "0.7"))
+    os.utime(path, ns=(later, later))
     found = everything(tree, tmp_path)
     assert [r.main_score for r in found.results if r.model == "plain"] == [0.7]
 

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -416,6 +417,25 @@ def test_other_peoples_folders_are_left_as_they_are(tmp_path: Path) -> None:
     assert bad.read_bytes() == b"{"
     assert len(store.problems) == 1
     assert str(bad) in store.problems[0]
+
+
+def test_a_pipe_in_the_place_of_a_task_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes")
+    home = Store(tmp_path).put(make()).parent
+    pipe = home / "Pipe.json"
+    os.mkfifo(pipe)
+    store = Store(tmp_path, repair=False)
+    reader = threading.Thread(target=lambda: found.extend(store.results()), daemon=True)
+    found: list[Result] = []
+    reader.start()
+    reader.join(5)
+    waits = reader.is_alive()
+    if waits:
+        os.close(os.open(pipe, os.O_RDWR))  # lets it go
+    assert not waits
+    assert len(found) == 1
+    assert [line.partition(" ")[0] for line in store.problems] == [str(pipe)]
 
 
 def test_a_tree_that_cannot_be_renamed_in_is_only_reported(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import io
 import json
-import os
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from harness.errors import StoreError
-from harness.store.files import FAILED, META, CorruptFileError, place_of
+from harness.store.files import FAILED, META, CorruptFileError, place_of, read_bytes
 from harness.store.foreign import NESTED, PROVENANCE, SCORER, main_metric
 from harness.store.format import decode, results_of
 from harness.store.results import checked, failures_in, object_in
@@ -34,8 +33,6 @@ KEPT = ("source", "settings", "prompts", "seconds", "encode_seconds", "texts_enc
 COMMON = ("task", "kind", "scorer", "data_revision", "data_fingerprint", "provenance", "samples")
 OWN = ("split", "subset", "main_metric", "names")
 WORDS = (*COMMON, *OWN)
-_BLOCK = 1 << 18
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to is empty, it does not wait
 LONGEST = 500  # characters of a fact about a model; longer ones (citations) are in no table
 
 _ODD = {*NESTED, "mteb_version"}  # in the scores of older files
@@ -74,7 +71,7 @@ class Scan:
             number: of the file, in its rows.
         """
         try:
-            raw = _bytes(f"{root}/{path}")
+            raw = read_bytes(f"{root}/{path}")
         except OSError as fault:
             self.problems.append((number, f"cannot be read ({fault.strerror})"))
             return
@@ -201,18 +198,6 @@ def scanned(root: Path, paths: Sequence[tuple[int, str]]) -> pa.Table:
     for number, path in paths:
         scan.read(root, path, number)
     return scan.table()
-
-
-def _bytes(path: str) -> bytes:
-    """A file's bytes with as few system calls as can be: of 100,000 files each one shows."""
-    handle = os.open(path, _READ)
-    try:
-        parts = [os.read(handle, _BLOCK)]
-        while len(parts[-1]) == _BLOCK:
-            parts.append(os.read(handle, _BLOCK))
-    finally:
-        os.close(handle)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _decoded(raw: bytes) -> _Foreign | None:

@@ -73,3 +73,16 @@ def test_hostile_names_are_inert(visit: Visit, tmp_path: Path) -> None:
     assert page.locator("img, iframe, script, b, a").count() == 0
     assert page.locator("li bdi").all_inner_texts() == list(HOSTILE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_names_of_tasks_stay_whole_and_words_start_where_their_column_does(
+    visit: Visit, tmp_path: Path
+) -> None:
+    names = ["SmokeRetrievalMean", "STS"]
+    page = visit(page_of(("org/one", "org/two"), names, tmp_path / "page.html"), width=390)
+    table = page.get_by_role("table", name="Every task")
+    heads = [table.get_by_role("rowheader", name=name, exact=True) for name in names]
+    assert heads[0].bounding_box()["height"] == heads[1].bounding_box()["height"]  # a line each
+    align = "cells => cells.map(e => getComputedStyle(e).textAlign)"
+    row = table.get_by_role("row").nth(1).get_by_role("cell")
+    assert row.evaluate_all(align) == ["start", "end", "end", "end", "end", "end", "start"]

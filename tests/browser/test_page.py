@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_models_are_filtered(visit: Visit, page_file: Path, board: Leaderboard) 
     assert 0 < len(expected) < MODELS
     assert shown(page) == expected
     page.get_by_role("button", name="Clear filters").click()
-    page.get_by_label("Language").select_option("zho-Hans")
+    page.get_by_label("Language").select_option("zh")
     assert shown(page) == meant(lambda meta, name: "zho-Hans" in (meta.get("languages") or ()))
     page.get_by_label("Kind").select_option("cross-encoder")
     expected = meant(
@@ -406,6 +407,11 @@ def test_paper_has_every_model_and_no_more_than_it_can_hold(visit: Visit, page_f
     }
     assert all(heads[name] > 30 for name in ("Model", *TYPES[:3]))
     assert heads[TABLE.tasks[0].name] == 0
+    lines = """names => [...document.querySelectorAll("#table thead th")]
+        .filter(e => names.includes(e.textContent)).map(e => { const all = document.createRange();
+        all.selectNodeContents(e.querySelector("button")); const { height } = all.getBoundingClientRect();
+        return Math.round(height / parseFloat(getComputedStyle(e).lineHeight)); })"""
+    assert page.evaluate(lines, ["Parameters", "Classification"]) == [1, 1]
     assert page.locator("input:visible, select:visible").count() == 0
 
 
@@ -442,3 +448,77 @@ def test_500_models_and_60_tasks_open_in_under_two_seconds(visit: Visit, tmp_pat
     assert 0 < min(busy) < 2, busy
     if os.getloadavg()[0] < (os.cpu_count() or 1):  # else the clock measures the others
         assert min(seconds) < 2, seconds
+
+
+def test_a_link_to_a_filter_that_nothing_passes_shows_nothing(visit: Visit, page_file: Path) -> None:
+    page = visit(page_file, "q=no-such-model")
+    assert page.locator("#table tbody tr").count() == 0
+    assert page.get_by_text("Nothing passes these filters.").is_visible()
+    page.get_by_role("button", name="Clear filters").click()
+    assert len(shown(page)) == MODELS
+    assert page.get_by_text("Nothing passes these filters.").is_hidden()
+
+
+def test_best_and_second_are_heard(visit: Visit, page_file: Path, board: Leaderboard) -> None:
+    for scripts in (True, False):
+        page = visit(page_file, java_script_enabled=scripts)
+        means = sorted({f"{mean:.2f}" for mean in board.frame["Mean (Task)"].dropna()}, reverse=True)
+        heard = page.locator("#table tbody").aria_snapshot()
+        assert f'cell "{means[0]}\u200b best"' in heard or f'cell "{means[0]} best"' in heard, heard[:900]
+        assert page.get_by_role("cell", name=f"{means[1]} second").count() >= 1
+
+
+def test_rows_are_counted_as_rows_where_a_model_has_two(visit: Visit, tmp_path: Path) -> None:
+    found = [*RESULTS[:TASKS], *(replace(each, revision="other") for each in RESULTS[:TASKS])]
+    path = tmp_path / "twice.html"
+    path.write_text(leaderboard(found, TABLE).to_html(), encoding="utf-8")
+    page = visit(path)
+    assert page.locator("header p").inner_text().startswith("2 rows of 1 model,")
+    assert page.locator("#status").inner_text().startswith("2 of 2 rows,")
+
+
+def test_headers_and_marks_say_what_they_mean(visit: Visit, tmp_path: Path) -> None:
+    theirs = [replace(each, provenance={"source": "mteb"}) for each in RESULTS[:TASKS]]
+    path = tmp_path / "marked.html"
+    path.write_text(leaderboard(theirs, TABLE).to_html(), encoding="utf-8")
+    page = visit(path)
+    heads = {head.inner_text(): head.get_attribute("title") for head in page.locator("#table thead th").all()}
+    first = TABLE.tasks[0]
+    assert heads["Rank"] == "By Borda count over the tasks, 1 is best; ties share"
+    assert heads[first.name] == f"{first.type}, {first.main}"
+    assert (page.locator("#table abbr").get_attribute("title") or "").startswith("From files that mteb wrote")
+
+
+def test_forced_colours_leave_the_view_and_the_bars_apart(visit: Visit, page_file: Path) -> None:
+    names = [f"model={name}" for name in dict.fromkeys(each.model for each in RESULTS[: 2 * TASKS])]
+    page = visit(page_file, "&".join(["view=types", *names]), forced_colors="active")
+    below = "e => getComputedStyle(e).borderBottomColor"
+    edges = [link.evaluate(below) for link in page.locator("#views a").all()]
+    assert edges.count(edges[2]) == 1  # that of the view
+    squares = page.locator("#picked [aria-hidden]")
+    assert len({square.evaluate("e => getComputedStyle(e).color") for square in squares.all()}) == 2
+
+
+def test_a_browser_that_refuses_a_change_of_the_address_still_filters(visit: Visit, page_file: Path) -> None:
+    page = visit(page_file)
+    page.evaluate("void (history.replaceState = () => { throw new DOMException('', 'SecurityError'); })")
+    page.get_by_label("Name").fill("org-3/")
+    assert shown(page)
+    assert all(name.startswith("org-3/") for name in shown(page))
+
+
+def test_a_language_is_one_however_it_is_written(visit: Visit, tmp_path: Path) -> None:
+    written = ["eng-Latn", "eng_Latn", "en", "en-US", "zho-Hans", "cmn-Hans", "zh-TW", "<b>"]
+    found = [result(f"org/{code}", TABLE.tasks[0].name, 0.5) for code in written]
+    path = tmp_path / "languages.html"
+    known = {each.model: {"languages": [code]} for each, code in zip(found, written, strict=True)}
+    path.write_text(leaderboard(found, TABLE, models=known).to_html(), encoding="utf-8")
+    page = visit(path, "language=eng_Latn")
+    choice = page.get_by_label("Language")
+    names = ["any", "<b>", "Chinese (zh)", "English (en)", "Traditional Chinese (zh-Hant)"]
+    assert choice.locator("option").all_inner_texts() == names
+    for language, codes in (("en", written[:4]), ("zh", written[4:6]), ("zh-Hant", ["zh-TW"])):
+        if language != "en":  # the link has chosen that
+            choice.select_option(language)
+        assert choice.input_value() == language
+        assert sorted(shown(page)) == sorted(f"org/{code}" for code in codes)

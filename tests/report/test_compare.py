@@ -168,6 +168,12 @@ def test_three_models_make_a_matrix_with_every_pair() -> None:
     assert f"| A |  | {-means[0]:+.2f} (0 / 2 / 0) |" in text
 
 
+def test_a_matrix_of_what_nobody_tested_counts_nothing() -> None:
+    sides = [side(m, result(m, "T", score)) for m, score in (("a", 0.5), ("b", 0.6), ("c", 0.8))]
+    text = to_markdown(compare(sides, [item("T")], title="toy"))
+    assert "| A |  | -10.00 (untested) | -30.00 (untested) |" in text
+
+
 class Tags(HTMLParser):
     """Tags of a page, and its text."""
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from harness.errors import ConfigError
 from harness.report.board.build import leaderboard
 from harness.report.markdown import escape
 from harness.store import Failure, Store
@@ -98,7 +100,7 @@ def test_marks_and_footnotes() -> None:
     table, _, notes = shown.partition("\n\n- ")
     assert [row[1] for row in cells(table)[2:]] == ["org/a †‡", "org/b §"]
     assert ("- " + notes).splitlines() == [
-        "- § From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+        "- § From files that mteb wrote (published, or in a run of your own), not computed by this harness.",
         "- † Put together from several revisions of the model.",
         "- ‡ Partial: some tasks were scored on another split than the suite's.",
         "- 1 without every result of the suite (see Coverage): no mean and no rank.",
@@ -282,3 +284,9 @@ def test_the_frame_has_types() -> None:
     board = leaderboard(FULL + PARTIAL, TOY)
     assert str(board.frame["Rank"].dtype) == "Int64"
     assert all(board.frame[name].dtype == "float64" for name in board.scores)
+
+
+@pytest.mark.parametrize("name", ["Model", "Source", "Licence", "Mean (Task)"])
+def test_a_column_of_tasks_never_takes_the_place_of_the_boards_own(name: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"tasks count in the column {name}")):
+        leaderboard([result("org/a", "T", 0.5)], suite(task("T", name)))

@@ -228,6 +228,8 @@ def test_text_is_cut_and_wrapped_to_its_room() -> None:
     assert cut("short", 100) == "short"
     assert all(breadth(line) <= 90 for line in wrapped(long, 90))
     assert "".join(wrapped(long, 90)).replace(" ", "") == long.replace(" ", "")
+    name = "organization/model-large@0123456789ab"  # is broken after a sign, where it can be
+    assert wrapped(f"B: {name}", breadth(name) - 1) == ["B: organization/model-large@", "0123456789ab"]
 
 
 def test_png_without_matplotlib_says_what_to_install(monkeypatch, tmp_path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.errors import ConfigError
 from harness.report.board.aggregate import aggregate
 from harness.report.board.cells import BAND, FACTS, MERGED, PARTIAL, RATE
 from harness.report.board.leaderboard import Leaderboard
@@ -21,12 +22,17 @@ _TOO_LARGE = 1 << 63  # for a column of whole numbers
 MARKS = {  # in the order in which they follow a model's name
     "source": (
         "§",
-        "From mteb's files (embeddings-benchmark/results on GitHub), not computed here.",
+        "From files that mteb wrote (published, or in a run of your own), not computed by this harness.",
     ),
     "merged": ("†", "Put together from several revisions of the model."),
     "other_splits": ("‡", "Partial: some tasks were scored on another split than the suite's."),
 }
 
+
+_OWN = {  # columns that are of no task and no type
+    "Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL, BAND, RATE,
+    MEAN_TASKS, MEAN_TYPES, *FACTS.values(),
+}  # fmt: skip
 
 Banded = Callable[[Table], tuple[Sequence[str | None], Sequence[str]]]
 
@@ -48,7 +54,15 @@ def leaderboard(
         failures: what could not be scored; those of the suite's tasks become footnotes.
         merge_revisions, any_split: as in `aggregate`; rows they widened are marked.
         banded: finds each row's rank band, and notes (`harness.report.board.bands`).
+
+    Raises:
+        ConfigError: the suite lets tasks count in a column that the leaderboard needs for itself.
     """
+    if clash := next((name for name in suite.types if name in _OWN), None):
+        raise ConfigError(
+            f"suite {suite.name}: tasks count in the column {clash}, which every leaderboard has for itself\n"
+            "give them another one (column:)"
+        )
     found = aggregate(results, suite, merge_revisions=merge_revisions, any_split=any_split)
     tasks, lower = _task_columns(suite)
     scores = (*_means(suite), *suite.types, *tasks.values())
@@ -95,8 +109,7 @@ def _task_columns(suite: SuiteTable) -> tuple[dict[str, str], set[str]]:
 
 
 def _task_column(name: str, suite: SuiteTable) -> str:
-    taken = {"Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL, BAND, RATE}
-    return f"{name} (task)" if name in {*taken, *_means(suite), *FACTS.values(), *suite.types} else name
+    return f"{name} (task)" if name in {*_OWN, *suite.types} else name
 
 
 def _facts(rows: Sequence[Row], models: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:

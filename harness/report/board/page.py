@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from harness.report.board.cells import BAND, MERGED, PARTIAL, marked, shown_as
+from harness.report.board.cells import BAND, MERGED, PARTIAL, RATE, marked, shown_as
 from harness.report.markdown import plain
 from harness.report.values import lower_is_better
 
@@ -33,7 +33,18 @@ DIGITS = 4  # of the ends of intervals; scores stand as they are, so that means 
 _NAMES = ("Rank", "Model", "Revision", "Variant", "Source", "Coverage", MERGED, PARTIAL)
 _KINDS = {"dense": "bi-encoder", "sparse": "lexical"}  # mteb's words to ours
 # where a long name may go on below: after a sign, and between words written together
-_SIGN, _CAMEL = re.compile(r"(?<=[/_.@+-])(?=\w)"), re.compile(r"(?<=[/_.@+-])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
+_SIGN = re.compile(r"(?<=[/_@+-])(?=\w)|(?<=\.)(?=[^\W\d])")
+_CAMEL = re.compile(_SIGN.pattern + r"|(?<=[a-z0-9])(?=[A-Z])")
+_MARKS = frozenset("§†‡")  # each stands at the head of the note that explains it
+_HINTS = {  # what a pointer over a header, or a screen reader, is told; of a task its type and metric
+    "Rank": "By Borda count over the tasks, 1 is best; ties share",
+    "Mean (Task)": "Mean over the tasks",
+    "Mean (TaskType)": "Mean over the means of the types",
+    "Kind": "What the model is, where its metadata say so",
+    BAND: "Ranks whose neighbours a paired test cannot tell apart",
+    RATE: "Texts encoded a second; depends on the device",
+    "Coverage": "Results it has, of those that the suite needs",
+}
 
 
 def to_html(board: Leaderboard, intervals: Intervals | None = None) -> str:
@@ -53,10 +64,11 @@ def to_html(board: Leaderboard, intervals: Intervals | None = None) -> str:
         lower=data["lower"],
         task_count=len(board.suite.tasks),
         model_count=len(set(board.columns["Model"])),
-        columns=data["columns"],
+        columns=[{**column, "hint": _hint(column)} for column in data["columns"]],
         models=data["models"],
         rows=list(_rows(data)),
         notes=data["notes"],
+        marks={note[0]: note[2:] for note in data["notes"] if note[:1] in _MARKS},
         data=Markup(_script_data(data)),  # noqa: S704
         style=Markup(style), style_hash=_hash(style),  # noqa: S704
         script=Markup(script), script_hash=_hash(script),  # noqa: S704
@@ -68,9 +80,9 @@ def page_data(board: Leaderboard, intervals: Intervals) -> dict[str, Any]:
 
     Returns:
         `columns`: name and kind of each (rank, mean, band, number, word, coverage, type, task; tasks with
-        their task, type, metric and direction); `models`, best first: name, marks, languages and `values` in
-        the order of the columns, null where there is none, scores x100 unrounded; `intervals`: column
-        number to row number to [low, high].
+        their task, type, metric and direction); `counted`: what a row is; `models`, best
+        first: name, marks, languages and `values` in the order of the columns, null where there is none,
+        scores x100 unrounded; `intervals`: column number to row number to [low, high].
     """
     frame, suite = board.frame, board.suite
     means, tasks = board.scores[:2], board.scores[2 + len(suite.types) :]
@@ -100,6 +112,7 @@ def page_data(board: Leaderboard, intervals: Intervals) -> dict[str, Any]:
         "protocol": suite.protocol,
         "average": suite.average,
         "lower": worse,
+        "counted": "row" if len(set(frame["Model"])) < len(frame) else "model",
         "columns": named,
         "models": [
             {
@@ -133,6 +146,14 @@ def _task_columns(board: Leaderboard, names: Sequence[str]) -> list[dict[str, An
         }
         for name, (task, metric) in zip(names, shown, strict=True)
     ]
+
+
+def _hint(column: Mapping[str, Any]) -> str | None:
+    if column["kind"] == "task":
+        return f"{column['type']}, {column['metric']}{', lower is better' if column['lower'] else ''}"
+    if column["kind"] == "type":
+        return f"Mean over the tasks of type {column['name']}"
+    return _HINTS.get(column["name"])
 
 
 def _fact(name: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -170,7 +191,7 @@ def _shown(column: Mapping[str, Any], value: Any) -> str:
 def _label(label: str) -> dict[str, str]:
     """A label of the board (Markdown) as name and marks."""
     name, _, marks = label.rpartition(" ")
-    if not name or not set(marks) <= set("§†‡"):
+    if not name or not set(marks) <= _MARKS:
         name, marks = label, ""
     return {"name": plain(name), "marks": marks}
 

@@ -84,7 +84,7 @@ def environment(found: Comparison) -> list[str]:
 
 
 def matrix(found: Comparison) -> list[list[str]]:
-    """Row model minus column model: mean difference, and wins, ties and losses of the row by significance."""
+    """Row model minus column model: mean difference; the row's wins, ties and losses by significance."""
     cells = [["" for _ in found.models] for _ in found.models]
     for match in found.matches:
         if match.mean is None:
@@ -92,11 +92,12 @@ def matrix(found: Comparison) -> list[list[str]]:
             continue
         won: dict[str, int] = {w: len(match.tasks(w)) for w, _ in _outcomes(match)}
         untested = f", {won['untested']} untested" if won["untested"] else ""
+        tested = won["untested"] < len(match.duels)
         for i, j, sign, wins, losses in (
             (match.first, match.second, -1, "first", "second"),
             (match.second, match.first, 1, "second", "first"),
         ):
-            score = f"{won[wins]} / {won['tie']} / {won[losses]}{untested}"
+            score = f"{won[wins]} / {won['tie']} / {won[losses]}{untested}" if tested else "untested"
             cells[i][j] = f"{_signed(sign * match.mean.difference)} ({score})"
     return [[letter(i), *row] for i, row in enumerate(cells)]
 

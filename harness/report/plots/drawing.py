@@ -21,6 +21,7 @@ DARK = ("#6cb2f0", "#f59a6b", "#6fc98a", "#c39be0", "#d9b64a", "#5cc3d9")
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 INK, FAINT = "ink", "faint"  # the page's text, and the same hardly seen; series are "0" to "5"
 
+_SIGN = re.compile(r"(?<=[/_@+-])")  # where a long name may go on below
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # An average letter is narrower; names of tasks and models are rich in capitals.
 _LETTER, _BOLD = 0.6, 1.07
@@ -122,18 +123,19 @@ def cut(text: str, room: float, size: float = FONT) -> str:
 
 
 def wrapped(text: str, room: float, size: float = FONT, bold: bool = False) -> list[str]:
-    """The text in lines that fit `room`; a word that alone is wider is broken."""
+    """The text in lines that fit `room`; a word that alone is wider is broken, after a sign if it can be."""
     lines = [""]
     for word in text.split():
-        joined = f"{lines[-1]} {word}".strip()
-        if breadth(joined, size, bold) <= room:
-            lines[-1] = joined
-            continue
-        lines.append("")
-        for letter in word:
-            if breadth(lines[-1] + letter, size, bold) > room:
-                lines.append("")
-            lines[-1] += letter
+        for k, part in enumerate([word] if breadth(word, size, bold) <= room else _SIGN.split(word)):
+            joined = lines[-1] + (" " if lines[-1] and not k else "") + part
+            if breadth(joined, size, bold) <= room:
+                lines[-1] = joined
+                continue
+            lines.append("")
+            for letter in part:
+                if breadth(lines[-1] + letter, size, bold) > room:
+                    lines.append("")
+                lines[-1] += letter
     return [line for line in lines if line]
 
 

@@ -20,8 +20,17 @@ const BANDS = where((c) => c.kind === "band"); // of the ranks over all tasks, o
 const SCORES = where((c) => "lower" in c);
 const LEADING = ["band", "coverage"]; // "2-4" and "30/31" are sorted by their first number
 const MAX_PICKED = 6, PAGE = 60; // models compared, rows shown at once
+const counted = (n) => `${n} ${data.counted}${n === 1 ? "" : "s"}`; // a model may have a row for each revision
 const title = (model) => model.name + (model.marks ? " " + model.marks : "");
 const names = models.map(title);
+/* eng-Latn, eng_Latn, en-US and en are one language; a script is named where it is not the usual one. */
+const tongue = (code) => {
+  try {
+    const { language, script } = new Intl.Locale(code.replaceAll("_", "-")).maximize();
+    return script === new Intl.Locale(language).maximize().script ? language : `${language}-${script}`;
+  } catch { return code; }
+};
+for (const model of models) model.languages = [...new Set(model.languages.map(tongue))];
 const columnNamed = (name) => (name === "Model" ? NAME : columns.findIndex((c) => c.name === name));
 const nameOf = (i) => (i === NAME ? "Model" : columns[i].name);
 
@@ -57,7 +66,7 @@ const draw = (tag, attributes = {}, ...children) => {
 };
 const collator = new Intl.Collator("en");
 /* A name by itself, whatever its script; a long one may go on below after a sign. */
-const isolated = (text) => make("bdi", {}, ...text.split(/(?<=[/_.@+-])(?=\w)/).flatMap((part, k) => (k ? [make("wbr"), part] : [part])));
+const isolated = (text) => make("bdi", {}, ...text.split(/(?<=[/_@+-])(?=\w)|(?<=\.)(?=[a-z_])/i).flatMap((part, k) => (k ? [make("wbr"), part] : [part])));
 
 /* What is looked at: all of it stands in the address, so that a link restores it. */
 const start = () => ({
@@ -82,6 +91,7 @@ function toHash() {
 function fromHash() {
   const p = new URLSearchParams(location.hash.slice(1)), next = start();
   for (const key of ["q", "min", "max", "language"]) next[key] = p.get(key) ?? "";
+  next.language = tongue(next.language);
   for (const key of ["min", "max"]) if (!Number.isFinite(Number(next[key]))) next[key] = ""; // a link may say anything
   if (["plot", "types", "task"].includes(p.get("view"))) next.view = p.get("view");
   for (const pair of p.getAll("has")) {
@@ -176,7 +186,7 @@ function ordered() {
 const table = $("table"), body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
 const cell = (row, i) => rows[row].cells[i + 1];
 const ticks = new Map(); // row to its box, once it was shown
-let limit = PAGE, drawnKey = "", drawnRows = "", marked = null, markedKey = "";
+let limit = PAGE, drawnKey = "", drawnRows = null, marked = null, markedKey = "";
 function bestFirst(i) {
   return i >= 0 && ("lower" in columns[i] ? !columns[i].lower : columns[i].kind === "coverage" || columns[i].more === true);
 }
@@ -212,8 +222,9 @@ function showTable(visible) {
     }
     ticks.get(row).checked = state.picked.includes(row);
   }
+  $("empty").hidden = list.length > 0;
   $("more").hidden = now.length === list.length;
-  $("more").textContent = `Show all ${list.length} models`;
+  $("more").textContent = `Show all ${counted(list.length)}`;
   mark(list);
   heads.forEach((th, k) => {
     if (k - 1 === state.sort) th.setAttribute("aria-sort", state.down ? "descending" : "ascending");
@@ -350,7 +361,7 @@ function compared(visible) {
 function showTypes(visible) {
   const all = values(), picked = compared(visible);
   $("picked").replaceChildren(...picked.map((row, k) => make("li", {}, state.picked.length
-    ? make("button", { type: "button", "aria-label": `Remove ${names[row]}`, onclick: () => { pick(row, false); $("add").focus(); } }, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row]), " ✕")
+    ? make("button", { type: "button", "aria-label": `Remove ${names[row]}`, onclick: () => { pick(row, false); $("add").focus(); } }, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row]), "\u00a0✕")
     : make("span", {}, make("span", { className: `c${k}`, "aria-hidden": "true" }, "■ "), isolated(names[row])))));
   const types = TYPES.filter((i) => picked.some((row) => all[row][i] !== null));
   $("bars").replaceChildren();
@@ -373,6 +384,8 @@ function showTypes(visible) {
     });
     svg.append(draw("line", { class: "axis", x1: at(0), x2: at(0), y1: t * part + 24, y2: t * part + part - 8 }));
   });
+  const lacking = picked.filter((row) => types.every((i) => all[row][i] === null)).map((row) => names[row]);
+  if (lacking.length) $("bars").append(make("p", {}, `Without every chosen task, so without a mean: ${lacking.join(", ")}.`));
   $("bars").append(svg, plainTable("Scores by type of task", ["Model", ...types.map(nameOf)], picked.map((row) => [isolated(names[row]), ...types.map((i) => shown(i, all[row][i]))]), types.map((_, k) => k + 1)));
 }
 function pick(row, on) {
@@ -387,7 +400,7 @@ function showTask(visible) {
   const list = models.flatMap((model, row) => (visible[row] && model.values[i] !== null ? [{ row, value: model.values[i], between: known[row] }] : []))
     .sort((a, b) => (column.lower ? 1 : -1) * (a.value - b.value) || a.row - b.row);
   const some = list.some((item) => item.between);
-  $("about").textContent = `${column.type}, ${column.metric}${column.lower ? " (lower is better)" : ""}; ${list.length} ${list.length === 1 ? "model" : "models"}. `
+  $("about").textContent = `${column.type}, ${column.metric}${column.lower ? " (lower is better)" : ""}; ${counted(list.length)}. `
     + (some ? "Intervals are those of 95 % over the examples of the task." : "No intervals: no per-example values are stored.");
   $("scores").replaceChildren();
   if (!list.length) return;
@@ -405,7 +418,7 @@ function showTask(visible) {
     ...(some ? [item.between ? `${fixed(item.between[0])} to ${fixed(item.between[1])}` : "—"] : [])]);
   $("scores").append(plainTable(`Scores on ${nameOf(i)}`, ["Model", "Place", "Score", `${fixed(low)} to ${fixed(high)}`, ...(some ? ["Interval"] : [])], lines, [1, 2, 4]));
   if (list.length > taskLimit)
-    $("scores").append(make("button", { type: "button", onclick: () => { taskLimit = models.length; show(); $("scores").querySelector("tbody").rows[PAGE].scrollIntoView(); } }, `Show all ${list.length} models`));
+    $("scores").append(make("button", { type: "button", onclick: () => { taskLimit = models.length; show(); $("scores").querySelector("tbody").rows[PAGE].scrollIntoView(); } }, `Show all ${counted(list.length)}`));
 }
 
 /* Everything follows the state. */
@@ -424,15 +437,15 @@ function show() {
   for (const [box, on, some] of boxes) [box.checked, box.indeterminate] = [on(), some ? some() : false];
   const chosen = COUNTED.length - state.out.size;
   $("chosen").textContent = `${chosen} of ${COUNTED.length}`;
-  $("status").textContent = `${count} of ${models.length} ${models.length === 1 ? "model" : "models"}, by ${nameOf(state.sort)}, ${state.down ? "descending" : "ascending"}`
+  $("status").textContent = `${count} of ${counted(models.length)}, by ${nameOf(state.sort)}, ${state.down ? "descending" : "ascending"}`
     + (state.out.size ? `; means and ranks over ${chosen} of ${COUNTED.length} tasks` : "");
   ({ table: showTable, plot: showPlot, types: showTypes, task: showTask })[state.view](visible);
   for (const settle of stops) settle();
 }
 function change(what, push = false) {
   state = { ...state, ...what };
-  history[push ? "pushState" : "replaceState"](null, "", toHash());
   show();
+  try { history[push ? "pushState" : "replaceState"](null, "", toHash()); } catch { /* a browser may refuse very many in a row; the next one has it all */ }
 }
 
 /* Controls, made once. */
