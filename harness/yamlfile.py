@@ -61,7 +61,11 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
         if isinstance(problem["input"], bool)
         else ""
     )
-    return f"{where!r}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}{hint}"
+    if problem["input"] is None and not problem["loc"]:
+        return "the file is empty"
+    got = "" if isinstance(problem["input"], dict | list) else f", got {problem['input']!r}{hint}"
+    place = repr(where) if problem["loc"] else where
+    return f"{place}: {problem['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _fields(model: type[BaseModel]) -> set[str]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "harness"
 
 FLOOR = {
     "types": 0, "errors": 0, "registry": 0, "paths": 0, "yamlfile": 0, "scorers": 0, "memory": 0,
-    "network": 0,
+    "network": 0, "__version__": 0,
     "metrics": 1,
     "models": 2, "engine": 2,
     "data": 3, "definition": 3, "entries": 3, "method": 3, "task": 3, "suite": 3,

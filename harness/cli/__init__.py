@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
+from harness import __version__
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,6 +23,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 good; 1 the answer is no; 2 cannot answer; 130 interrupted, finished work kept.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"harness {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @functools.cache
@@ -54,13 +73,28 @@ def main() -> None:
                 errors="backslashreplace"
             )  # a terminal that lacks a character is no reason to die
     try:
-        app()
+        with _stoppable():
+            app()
     except HarnessError as error:
         _explain(str(error), error.more)
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
         _explain(
             f"{type(error).__name__}: {error}\nnot an error this program knows; -vv shows where it came from"
         )
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, by which schedulers end a job, is Ctrl-C: what is finished is kept, and the run says so."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _explain(text: str, more: Sequence[str] = ()) -> None:

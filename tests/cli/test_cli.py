@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import __version__
 from harness.data.mteb_catalog import catalog
 from tests.toys import retrieval_files, sts_rows, write_task
 
@@ -104,6 +106,25 @@ def data(tmp_path: Path) -> Path:
 def stored(task: str, data: Path, tmp_path: Path) -> tuple[object, ...]:
     """Options that score one task of `data` into `r`."""
     return ("--task", task, "--data", data, "--results", tmp_path / "r")
+
+
+def test_version(inside: Callable[..., Answer]) -> None:
+    assert inside("--version").out == f"harness {__version__}\n"
+
+
+def test_the_signal_of_schedulers_is_an_interruption(
+    inside: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
+) -> None:
+    def ended(*_: object, **__: object) -> Iterator[None]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield
+
+    monkeypatch.setattr("harness.run.evaluate", ended)
+    before = signal.getsignal(signal.SIGTERM)
+    found = inside("eval", "fake", "--task", "One", "--data", data, "--results", tmp_path / "results")
+    assert (found.code, found.out) == (130, "")
+    assert "finished work is kept" in found.err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_help_and_lists_import_neither_torch_nor_mteb(shared_cache: Path) -> None:
