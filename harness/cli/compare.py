@@ -161,7 +161,8 @@ def _side(
     stores: Sequence[Store], model: str, protocols: Sequence[str], rows: Catalog, suite: str | None = None
 ) -> Side:
     """A model's results from the first folder that has any, under each of the protocols."""
-    from harness.errors import HarnessError, UnknownNameError
+    from harness.errors import HarnessError, StoreError, UnknownNameError
+    from harness.models.resolve import parse_reference
     from harness.report.sides import Side, stored_side
 
     problems: list[HarnessError] = []
@@ -180,8 +181,10 @@ def _side(
         raise known[0]
     named = sorted({name for store in stores for name in store.models()} | set(rows.names()))
     places = ", ".join(str(store.root) for store in stores)
-    hint = f"no results of it in {places}\nmake them with: {_command(model, suite)}"
-    raise UnknownNameError("model", model, named, hint)
+    made = f"in {places}\nmake them with: {_command(model, suite)}"
+    if rows.find(parse_reference(model).name):
+        raise StoreError(f"{model} has no results {made}")
+    raise UnknownNameError("model", model, named, f"no results of it {made}")
 
 
 def _command(model: str, suite: str | None) -> str:

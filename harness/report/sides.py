@@ -94,6 +94,8 @@ def own_side(store: Store, model: str, protocol: str, catalog: Catalog, command:
         if others:
             raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
         name = parse_reference(model).name
+        if catalog.find(name):
+            raise StoreError(f"{model} has no results {made}") from error
         raise UnknownNameError("model", name, store.models(), f"no results of it {made}") from error
 
 
@@ -142,8 +144,8 @@ def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
 
 def _around(folder: Path) -> Iterator[tuple[Store, str]]:
     """The results that a model's folder may stand in, and those of a revision's, with what it is of them."""
-    if not any(folder.rglob("*.json")):  # whatever lies around it, nothing in it is a result
-        return
+    if not any(next(folder.glob(f"{below}*.json"), None) for below in ("", "*/", "*/*/")):
+        return  # whatever lies around it, nothing in it is where results of one model are
     for root, parts in ((folder.parent, (folder.name,)), (folder.parent.parent, folder.parts[-2:])):
         place = place_of([*parts, NO_REVISION][:2])
         revision = f"@{place.revision}" if place.revision else ""
