@@ -225,6 +225,14 @@ def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) 
     assert [(r["subset"], r["reused"]) for r in json.loads(only.out)] == [("b", False)]
 
 
+def test_a_run_and_its_plan_say_which_task_has_nothing_of_the_subset(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Two", "sts", "cosine_spearman", test__zh=sts_rows(8))
+    narrowed = ("--task", "One", "--task", "Two", "--subset", "zh", *stored("One", data, tmp_path)[2:])
+    for more in (("--dry-run",), ()):
+        done = harness("eval", "char-ngram", *narrowed, *more)
+        assert (done.code, "skip: One: has no subset zh\n" in done.err) == (0, True), done.err
+
+
 def test_the_plan_of_a_dry_run(tmp_path: Path, data: Path) -> None:
     arguments = (
         "eval",
