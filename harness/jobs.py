@@ -165,6 +165,7 @@ def prepare(
             drawing = {**task.settings, "stream": stream.state}
             stream = following(task, (split, subset), examples, drawing)
         except HarnessError as error:
+            error.args = (str(error) if task.name in str(error) else f"{task.name}: {error}",)
             problems.append(error)
     loaded.pop(task.name, None)
     if problems:
