@@ -79,8 +79,8 @@ def open_model(
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        for file in checkpoint.weights_in(checkpoint.root) if isinstance(error, SafetensorError) else ():
-            next(read_tensors(file), None)  # says which of the files it is
+        if isinstance(error, SafetensorError):
+            _refuse_damaged(checkpoint.weights_in(checkpoint.root))
         code = "; it names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
         raise ModelError(f"{where} cannot be loaded as {name}{code}: {first_line(error)}") from error
     allowed = _HARMLESS if classifier else (*_HARMLESS, *_UNUSED_BY_ENCODERS)
@@ -90,6 +90,19 @@ def open_model(
     refuse_non_finite(chain(model.named_parameters(), model.named_buffers()), where)
     _refuse_unsaved_buffers(model, where)
     return model.to(device).eval().requires_grad_(False)
+
+
+def _refuse_damaged(files: Sequence[Path]) -> None:
+    """Name the weight file that safetensors cannot open. Raises ModelError."""
+    from safetensors import SafetensorError
+
+    for file in files:
+        try:
+            next(read_tensors(file), None)
+        except SafetensorError as error:
+            raise ModelError(
+                f"{file}: its weights cannot be read ({error})\nfetch or write the file anew"
+            ) from error
 
 
 def pick_device(name: str) -> Any:
