@@ -101,9 +101,9 @@ def select(suite: Suite, card: ModelCard, listen: Listener, first: FirstStage | 
     refused = [reason for reason in reasons.values() if reason]
     if refused and (suite.named or not able):
         raise ModelError("\n".join(refused[:3]))
-    for task in suite.tasks:
-        if reasons[task.name]:
-            listen(Event("skip", task.name, reasons[task.name]))
+    for name, reason in (*suite.outside.items(), *reasons.items()):
+        if reason:
+            listen(Event("skip", name, reason))
     tasks = flatten(able)
     if first is not None and (without := [task.name for task in tasks if not task.searched]):
         more = f" and {len(without) - 4} more" if len(without) > 4 else ""
@@ -165,6 +165,7 @@ def prepare(
             drawing = {**task.settings, "stream": stream.state}
             stream = following(task, (split, subset), examples, drawing)
         except HarnessError as error:
+            error.args = (str(error) if task.name in str(error) else f"{task.name}: {error}",)
             problems.append(error)
     loaded.pop(task.name, None)
     if problems:

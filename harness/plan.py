@@ -13,7 +13,7 @@ from harness.candidates import assumed
 from harness.data.presence import check, lacking
 from harness.engine.vectors import Keys, VectorStore, open_vectors, pair_keys, text_keys
 from harness.first_stage import FirstStage, staged
-from harness.jobs import Job, first_job, nobody, prepare, select
+from harness.jobs import Job, Listener, first_job, nobody, prepare, select
 from harness.models.rates import Counter, SecondsFrom, clock, counter
 from harness.suite import Suite
 from harness.types import Int64, Texts
@@ -79,15 +79,17 @@ def plan_run(
     no_cache: bool = False,
     offline: bool = False,
     first_stage: FirstStage | None = None,
+    listen: Listener = nobody,
 ) -> list[tuple[Job, Cost]]:
     """What scoring would cost, job by job: texts, those the vector store lacks, their tokens, the time.
 
     Nothing is encoded and nothing is written. Texts that an earlier job already needs are not counted as
     missing again. Where a first stage has not searched yet, other documents stand in for its candidates, and
     what it would encode for its search comes first, with its name as the `model`.
+    `listen` hears what is skipped.
     """
     card = staged(model.card, first_stage)
-    tasks = select(suite, card, nobody, first_stage)
+    tasks = select(suite, card, listen, first_stage)
     cut, gone = check(tasks, offline)
     if gone:
         raise lacking(gone, offline, suite.fetching())

@@ -26,6 +26,7 @@ class Suite:
     Attributes:
         named: the tasks were named one by one: each must apply to the model.
         left_out: tasks of the benchmark that are not scored here, and why: its means are over the others.
+        outside: tasks without any of the splits and subsets that were asked for, and why.
         written: how a command line names it: a suite's name or file, or `--task` options.
     """
 
@@ -35,6 +36,7 @@ class Suite:
     aggregate: Aggregate = field(default_factory=Aggregate)
     named: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)
     written: str = "SUITE"
 
     def fetching(self, model: str = "") -> str:
@@ -69,7 +71,7 @@ def load_suite(
     chosen, left_out = definitions(definition, cache)
     wanted = [(protocol or definition.protocol, definition.rng, chosen)]
     try:
-        tasks = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
+        tasks, outside = _resolve_all(wanted, subsets, splits, _roots(data, fetched), cache)
     except (ConfigError, DataError) as error:
         if protocol in (None, definition.protocol):
             raise
@@ -87,6 +89,7 @@ def load_suite(
         tasks,
         definition.aggregate,
         left_out=left_out,
+        outside=outside,
         written=shlex.quote(name),
     )
 
@@ -124,7 +127,7 @@ def load_task(
     if repeated:
         raise ConfigError(f"task {repeated[0]!r} is named twice")
     try:
-        tasks = _resolve_all(groups, subsets, splits, _roots(data, fetched), cache)
+        tasks, outside = _resolve_all(groups, subsets, splits, _roots(data, fetched), cache)
     except UnknownNameError as error:
         home = home_of(error.name) if error.what == "task" else None
         if home is None:
@@ -132,7 +135,7 @@ def load_task(
         hint = f"suite {home.suite} has it, under another protocol: --protocol {home.protocol}"
         raise UnknownNameError("task", error.name, [], hint) from error
     written = " ".join(f"--task {shlex.quote(name)}" for name in names)
-    return Suite("tasks", ", ".join(taken), tasks, named=True, written=written)
+    return Suite("tasks", ", ".join(taken), tasks, named=True, outside=outside, written=written)
 
 
 def load_definition(
@@ -145,7 +148,7 @@ def load_definition(
 ) -> Task:
     """One task of a suite's file, resolved; `rng` is the suite's, the rest as in `load_suite`."""
     groups: list[Group] = [(protocol, rng, [definition])]
-    (task,) = _resolve_all(groups, None, None, _roots(data, None), cache)
+    (task,), _ = _resolve_all(groups, None, None, _roots(data, None), cache)
     return task
 
 
@@ -176,10 +179,10 @@ def _resolve_all(
     splits: Sequence[str] | None,
     roots: Callable[[str], Sequence[Path]],
     cache: str | Path | None,
-) -> tuple[Task, ...]:
+) -> tuple[tuple[Task, ...], dict[str, str]]:
     for protocol, _, _ in groups:
         if protocol not in PROTOCOLS:
-            raise UnknownNameError("protocol", protocol, PROTOCOLS)
+            raise UnknownNameError("protocol", protocol, PROTOCOLS, f"known: {', '.join(PROTOCOLS)}")
     known = catalog(cache_folder(cache))
     tasks: list[Task] = []
     problems: list[HarnessError] = []
@@ -191,7 +194,7 @@ def _resolve_all(
                 problems.append(error)
     if problems:
         raise together(problems)
-    return tuple(_narrowed(tasks, subsets, splits))
+    return _narrowed(tasks, subsets, splits)
 
 
 def _roots(data: Sequence[str | Path] | None, fetched: Path | None) -> Callable[[str], Sequence[Path]]:
@@ -204,8 +207,8 @@ def _roots(data: Sequence[str | Path] | None, fetched: Path | None) -> Callable[
 
 def _narrowed(
     tasks: Sequence[Task], subsets: Sequence[str] | None, splits: Sequence[str] | None
-) -> list[Task]:
-    """Only the named splits and subsets; a name no task has is an error, a task left empty is dropped."""
+) -> tuple[tuple[Task, ...], dict[str, str]]:
+    """Only the named splits and subsets, and the tasks without any; where no task has one, an error."""
     for what, asked, at in (("split", splits, 0), ("subset", subsets, 1)):
         there = {entry[at] for task in tasks for entry in task.entries}
         for name in asked or ():
@@ -224,4 +227,10 @@ def _narrowed(
         )
         for task in tasks
     ]
-    return [task for task in kept if task.entries]
+    wanted = " of ".join(
+        f"{what} {' or '.join(names)}" for what, names in (("subset", subsets), ("split", splits)) if names
+    )
+    empty = {task.name: f"has no {wanted}" for task in kept if not task.entries}
+    if kept and len(empty) == len(kept):
+        raise ConfigError(f"no task has {wanted}")
+    return tuple(task for task in kept if task.entries), empty

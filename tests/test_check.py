@@ -297,3 +297,16 @@ def test_eval_takes_a_file_of_tasks(tmp_path: Path, inside: Run) -> None:  # noq
         ("handbook", "custom"),
         ("SmokeRetrieval", "mteb"),
     ]
+
+
+def test_what_a_scorer_refuses_is_said_with_the_task(tmp_path: Path) -> None:
+    rows = "".join(f'{{"text": "t{row}", "label": ["{"ab"[row % 2]}"]}}\n' for row in range(4))
+    (tmp_path / "few.jsonl").write_text(rows, encoding="utf-8")
+    written = tmp_path / "mine.yaml"
+    written.write_text(
+        "suite: mine\ntitle: Mine\nprotocol: custom\ntasks:\n"
+        "  - {name: topics, kind: multilabel, source: {files: {train: few.jsonl, test: few.jsonl}}}\n"
+    )
+    assert check_file(str(written)).all_problems == [
+        "topics: 5 neighbours need as many sampled training rows; an experiment has 4"
+    ]

@@ -119,12 +119,25 @@ def test_only_the_named_splits_and_subsets(tmp_path: Path) -> None:
         load_task("STS22", data=[root], splits=["tset"])
 
 
+def test_a_task_without_what_was_asked_for_is_left_out_and_said(tmp_path: Path) -> None:
+    root = folder(tmp_path, "Both", {"kind": "sts"}, test__zh=[PAIR], dev__en=[PAIR])
+    folder(tmp_path, "STSB", test=[PAIR])
+    suite = load_task("Both", "STSB", data=[root], subsets=["zh"])
+    assert [task.name for task in suite.tasks] == ["Both"]
+    assert suite.outside == {"STSB": "has no subset zh"}
+    with pytest.raises(ConfigError, match="no task has subset zh of split dev"):
+        load_task("Both", "STSB", data=[root], subsets=["zh"], splits=["dev"])
+
+
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
         (lambda: load_suite("smok"), "unknown suite 'smok'; did you mean smoke"),
         (lambda: load_task("SciFac"), "unknown task 'SciFac'; did you mean SciFact"),
-        (lambda: load_task("SciFact", protocol="mtebb"), "unknown protocol 'mtebb'; did you mean mteb"),
+        (
+            lambda: load_task("SciFact", protocol="mtebb"),
+            "unknown protocol 'mtebb'; did you mean mteb.*\nknown: mteb, jmteb",
+        ),
         (lambda: load_task("MNIST"), "image"),
         (lambda: load_task("StakeholderGrounding"), "code of its own"),
         (lambda: load_task("SciFact", "SciFact"), "named twice"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,7 +113,7 @@ def prune(
     if json:
         common.answer_json(_pruned(root, pruned, dry_run))
     else:
-        _tell_pruned(root, pruned, dry_run)
+        _tell_pruned(root, pruned, dry_run, {s.folder: s.model for s in spaces if s.model})
     if pruned.kept:
         raise typer.Exit(1)
 
@@ -194,11 +194,12 @@ def _pruned(root: Path, pruned: Pruned, dry_run: bool) -> dict[str, object]:
     }
 
 
-def _tell_pruned(root: Path, pruned: Pruned, dry_run: bool) -> None:
+def _tell_pruned(root: Path, pruned: Pruned, dry_run: bool, models: Mapping[Path, str]) -> None:
     verb = "would remove" if dry_run else "removed"
     common.answer(f"cache: {root}")
     for path in pruned.removed:
-        common.answer(f"{verb}: {path.relative_to(root)}")
+        whose = f" of {models[path]}" if path in models else ""
+        common.answer(f"{verb}: {path.relative_to(root)}{whose}")
     for path, reason in pruned.kept:
         common.answer(f"kept: {path.relative_to(root)}: {reason}")
     common.answer(f"{verb} {pruned.files} files, {_size(pruned.bytes)}")

@@ -151,7 +151,7 @@ def _as_table(found: Sequence[Any]) -> str:
 def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -> None:
     from harness.plan import plan_run, total
 
-    planned = plan_run(scorer, suite, **options)
+    planned = plan_run(scorer, suite, listen=_say_skipped, **options)
     if json:
         common.answer_json([_plan_as_json(job, cost) for job, cost in planned])
         return
@@ -167,6 +167,11 @@ def _show_plan(scorer: Any, suite: Suite, options: dict[str, Any], json: bool) -
         common.say(f"note: {note}")
     for line in (*_unsearched(planned), *_plan_in_words(whole), *_first_texts(planned)):
         common.answer(line)
+
+
+def _say_skipped(event: Any) -> None:
+    if event.what == "skip":
+        common.say(f"skip: {event.task}: {event.text}")
 
 
 def _unsearched(planned: Sequence[Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,11 +94,13 @@ def list_tasks(
     if json:
         common.answer_json(rows)
         return
-    cells = [
-        [r["name"], r["kind"], r["main"], ",".join(r["splits"]) or "-", str(r["subsets"] or "-")]
-        for r in rows
-    ]
+    cells = [[r["name"], r["kind"], r["main"], _few(r["splits"]), str(r["subsets"] or "-")] for r in rows]
     common.answer(common.table(["task", "kind", "main", "splits", "subsets"], cells))
+
+
+def _few(splits: Sequence[str]) -> str:
+    """Splits in one cell: a task with twenty would widen every line of the table."""
+    return ",".join(splits[:3]) + (f" and {len(splits) - 3} more" if len(splits) > 3 else "") or "-"
 
 
 def show(

@@ -99,6 +99,8 @@ def prefetch(
         raise ConfigError("what is to be fetched? name a suite (harness suites lists them) or pass --task T")
     root = _folder(data)
     whole = _load(suite, task, {"subsets": subset, "splits": split, "cache": cache, "fetched": root})
+    for name, reason in () if quiet else whole.outside.items():
+        common.say(f"skip: {name}: {reason}")
     tasks = [task for task in flatten(whole.tasks) if task.kind != "aggregate"]
     weights: dict[str, Any] = {"trust_remote_code": trust_remote_code, "allow_pickle": allow_pickle}
     weights |= {"catalog": catalog, "cache": cache}

@@ -48,7 +48,8 @@ class Screen:
     def __enter__(self) -> Screen:
         if not self.quiet:
             variant = "".join(f"+{token}" for token in self.card.variant)
-            say(f"{self.card.name}@{self.card.revision or 'no revision'}{variant} on {self.suite.title}")
+            revision = f"@{self.card.revision}" if self.card.revision else ""
+            say(f"{self.card.name}{revision}{variant} on {self.suite.title}")
             if self.card.revision is None and self.card.framework:
                 say("warning: no revision is pinned; the same name may mean other weights tomorrow")
             if self._console is not None or sys.stderr.isatty():

@@ -22,6 +22,7 @@ from harness.models.refusals import (
     some,
 )
 from harness.models.remap import open_remapped
+from harness.models.weights import read_tensors
 
 _ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 # A range, stored by old versions; and what no pooling here uses, though a classifier does.
@@ -46,8 +47,8 @@ def open_model(
         unused_tensors: prefixes of stored tensors that may be left over.
 
     Raises:
-        ModelError: tensors are missing, left over, of another shape or not finite; or nothing here can
-            build the architecture without the checkpoint's own code.
+        ModelError: a file of weights is damaged; tensors are missing, left over, of another shape or not
+            finite; or nothing here can build the architecture without the checkpoint's own code.
     """
     import torch
     import transformers
@@ -78,6 +79,8 @@ def open_model(
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if isinstance(error, SafetensorError):
+            _refuse_damaged(checkpoint.weights_in(checkpoint.root))
         code = "; it names code of its own (auto_map)" if "auto_map" in checkpoint.config else ""
         raise ModelError(f"{where} cannot be loaded as {name}{code}: {first_line(error)}") from error
     allowed = _HARMLESS if classifier else (*_HARMLESS, *_UNUSED_BY_ENCODERS)
@@ -87,6 +90,19 @@ def open_model(
     refuse_non_finite(chain(model.named_parameters(), model.named_buffers()), where)
     _refuse_unsaved_buffers(model, where)
     return model.to(device).eval().requires_grad_(False)
+
+
+def _refuse_damaged(files: Sequence[Path]) -> None:
+    """Name the weight file that safetensors cannot open. Raises ModelError."""
+    from safetensors import SafetensorError
+
+    for file in files:
+        try:
+            next(read_tensors(file), None)
+        except SafetensorError as error:
+            raise ModelError(
+                f"{file}: its weights cannot be read ({error})\nfetch or write the file anew"
+            ) from error
 
 
 def pick_device(name: str) -> Any:
@@ -103,9 +119,20 @@ def pick_device(name: str) -> Any:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"device {name!r} cannot be used: {first_line(error)}") from error
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used: {first_line(error)[:120]}\n"
+            f"this machine has: {', '.join(_devices())}"
+        ) from error
     return device
+
+
+def _devices() -> list[str]:
+    """The devices that torch finds here."""
+    import torch
+
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def _given(checkpoint: Checkpoint, trust_remote_code: bool) -> dict[str, Any]:

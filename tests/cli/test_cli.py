@@ -246,6 +246,23 @@ def test_eval_answers_on_stdout_and_tells_on_stderr(tmp_path: Path, data: Path) 
     assert [(r["subset"], r["reused"]) for r in json.loads(only.out)] == [("b", False)]
 
 
+def test_a_task_of_many_splits_does_not_widen_the_list(shared_cache: Path) -> None:
+    listed = harness("tasks", "--cache", shared_cache)
+    many = [name for name, info in catalog(shared_cache).items() if len(info.splits) > 6]
+    assert many
+    assert all(len(line) < 200 for line in listed.out.splitlines())
+    (line,) = (line for line in listed.out.splitlines() if line.startswith(f"{many[0]} "))
+    assert f" and {len(catalog(shared_cache)[many[0]].splits) - 3} more " in line
+
+
+def test_a_run_and_its_plan_say_which_task_has_nothing_of_the_subset(tmp_path: Path, data: Path) -> None:
+    write_task(data, "Two", "sts", "cosine_spearman", test__zh=sts_rows(8))
+    narrowed = ("--task", "One", "--task", "Two", "--subset", "zh", *stored("One", data, tmp_path)[2:])
+    for more in (("--dry-run",), ()):
+        done = harness("eval", "char-ngram", *narrowed, *more)
+        assert (done.code, "skip: One: has no subset zh\n" in done.err) == (0, True), done.err
+
+
 def test_the_plan_of_a_dry_run(tmp_path: Path, data: Path) -> None:
     arguments = (
         "eval",

@@ -50,6 +50,13 @@ def test_twice(call: Callable[..., Answer], tmp_path: Path) -> None:
     assert f"nothing to do: all of it is in {tmp_path / 'd'}" in second.out
 
 
+def test_a_task_without_the_subset_is_named(call: Callable[..., Answer], tmp_path: Path) -> None:
+    options = ("--task", "SmokeBitext", *TWO, "--subset", "jpn-eng", "--data", tmp_path / "d", "--dry-run")
+    skipped = ["skip: SmokeSTS: has no subset jpn-eng", "skip: SmokeTopics: has no subset jpn-eng"]
+    assert call(*options).err.splitlines() == skipped
+    assert call(*options, "-q").err == ""
+
+
 def test_json_is_the_same_for_the_same_data(call: Callable[..., Answer], tmp_path: Path) -> None:
     one, two = (call(*TWO, "char-ngram", "--data", tmp_path / name, "--json").out for name in ("a", "b"))
     assert one == two

@@ -117,7 +117,9 @@ def test_weights_without_a_revision_are_warned_of(
 ) -> None:
     with Screen(ModelCard(name="test/toy", revision=revision, adapter=adapter), suite, quiet=False):
         pass
-    assert ("no revision is pinned" in capsys.readouterr().err) is warned
+    said = capsys.readouterr().err
+    assert ("no revision is pinned" in said) is warned
+    assert said.splitlines()[0].startswith(f"test/toy@{revision} on " if revision else "test/toy on ")
 
 
 def test_a_terminal_sees_eight_jobs_at_most(

@@ -237,6 +237,11 @@ class TestPrune:
         assert "removed 2 files" in verb("prune").stdout
         assert everything(root) == {**before, "vectors/f00d/notes.tmp": b"mine"}
 
+    def test_what_goes_is_said_with_the_model_it_is_of(self, root: Path, verb: Callable[..., Result]) -> None:
+        fill(root)
+        assert "would remove: vectors/f00d of org/name\n" in verb("prune", "--all", "--dry-run").stdout
+        assert "removed: vectors/f00d of org/name\n" in verb("prune", "--all").stdout
+
     def test_a_temporary_file_of_a_living_writer_stays(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -160,7 +160,7 @@ def test_a_config_without_sizes_and_damaged_weights(spoiled: Path, tmp_path: Pat
     tiny.put(spoiled / "config.json", config)
     raw = (spoiled / "model.safetensors").read_bytes()
     (spoiled / "model.safetensors").write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: its weights cannot be read"):
         score(spoiled, tmp_path)
     (spoiled / "model.safetensors").write_bytes(raw[:100])
     with pytest.raises(ModelError, match="cannot be loaded"):

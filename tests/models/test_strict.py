@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import ModelError
+from harness.errors import ConfigError, ModelError
 from harness.models import load_model
 from harness.models.base import BiEncoder, CrossEncoder, Model
 from harness.models.tokenizer import open_tokenizer
@@ -166,8 +166,21 @@ def test_shards(spoiled: Path, tmp_path: Path) -> None:
 def test_truncated_weights(spoiled: Path, tmp_path: Path) -> None:
     raw = (spoiled / "model.safetensors").read_bytes()
     (spoiled / "model.safetensors").write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(ModelError, match="cannot be loaded as AutoModel"):
+    with pytest.raises(
+        ModelError, match=r"model\.safetensors: its weights cannot be read \(.*\nfetch or write"
+    ):
         run(tiny.load(spoiled, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:99", "privateuseone"])
+def test_a_device_that_is_not_there_is_told_in_short_with_those_that_are(
+    bi: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"device '{name}' cannot be used: .*\nthis machine has: cpu"
+    ) as told:
+        run(tiny.load(bi, tmp_path, device=name))
+    assert max(map(len, str(told.value).splitlines())) < 180
 
 
 def test_unknown_architecture_names_its_own_code(spoiled: Path, tmp_path: Path) -> None:
