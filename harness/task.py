@@ -230,7 +230,7 @@ def resolve(
     main = canonical(str(told or (info.main if info and as_mteb else chosen.main.format(**settings))))
     main = canonical(definition.main) if kind == "aggregate" and definition.main else main
     for metric in (main, definition.main or main, *definition.also):
-        family(metric)  # a metric that nobody computes is found before anything is
+        family(metric, f"metric of task {name}")  # one that nobody computes is found before anything is
     languages = dict(info.subsets) if info else {}
     spoken = tuple(definition.languages) or tuple(manifest.get("languages", ()))
     type_ = info.type if info and same_kind else TYPES[kind]
