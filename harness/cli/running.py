@@ -81,10 +81,13 @@ def scored(
 ) -> tuple[list[Result], int]:
     """Evaluate before the user's eyes; the results, and the number of tasks that failed."""
     from harness.cli.progress import Screen
+    from harness.errors import StoreError
     from harness.first_stage import staged
     from harness.run import evaluate
     from harness.store import Store
 
+    if results.exists() and not results.is_dir():
+        raise StoreError(f"--results {results}: a file stands there, and results need a folder")
     store = Store(results)
     found: list[Result] = []
     with Screen(staged(scorer.card, options.get("first_stage")), suite, quiet=quiet) as screen:

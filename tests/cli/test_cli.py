@@ -112,6 +112,14 @@ def test_version(inside: Callable[..., Answer]) -> None:
     assert inside("--version").out == f"harness {__version__}\n"
 
 
+def test_results_in_a_file_are_refused(inside: Callable[..., Answer], data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "notes.txt"
+    place.write_text("mine")
+    found = inside("eval", "fake", "--task", "One", "--data", data, "--results", place)
+    assert (found.code, place.read_text()) == (2, "mine")
+    assert f"--results {place}: a file stands there" in found.err
+
+
 def test_the_signal_of_schedulers_is_an_interruption(
     inside: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch, data: Path, tmp_path: Path
 ) -> None:
