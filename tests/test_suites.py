@@ -275,7 +275,7 @@ def test_a_benchmark_that_grew_is_not_taken_for_the_old_one(monkeypatch: pytest.
         ('benchmark: "MTEB(cmn, v1)"\nsize: 30', "has 31"),
         ("size: 2\ntasks: [{name: JSTS}]", "size says 2, and there are 1 tasks"),
         ("protocol: mteb", "needs tasks or a benchmark"),
-        ("tasks: [{name: JSTS, also: [spearmann]}]", "unknown metric 'spearmann'"),
+        ("tasks: [{name: JSTS, also: [spearmann]}]", "unknown metric of task JSTS 'spearmann'"),
     ],
 )  # fmt: skip
 def test_wrong_suite_files(tmp_path: Path, lines: str, complaint: str) -> None:
