@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,11 +142,17 @@ def tell(root: Path, problems: Sequence[str], say: Callable[[str], None], *, who
 
 def write(path: Path, text: str, say: Callable[[str], None] = say) -> None:
     """The answer into a file, whose folders are made. ConfigError where it cannot be written."""
+    with _output(path, say):
+        path.write_text(_lines(text), encoding="utf-8")
+
+
+@contextmanager
+def _output(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     from harness.errors import ConfigError
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_lines(text), encoding="utf-8")
+        yield
     except OSError as error:
         raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
     say(f"wrote {path}")
@@ -165,12 +172,8 @@ def plot(drawing: Drawing, path: Path | None, say: Callable[[str], None], *, png
         return
     if path is None:
         raise ConfigError("--format png needs a file: -o FILE.png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _output(path, say):
         to_png(drawing, path)
-    except OSError as error:
-        raise ConfigError(f"-o {path} cannot be written: {error.strerror}") from error
-    say(f"wrote {path}")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

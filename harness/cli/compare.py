@@ -161,9 +161,8 @@ def _side(
     stores: Sequence[Store], model: str, protocols: Sequence[str], rows: Catalog, suite: str | None = None
 ) -> Side:
     """A model's results from the first folder that has any, under each of the protocols."""
-    from harness.errors import HarnessError, StoreError, UnknownNameError
-    from harness.models.resolve import parse_reference
-    from harness.report.sides import Side, stored_side
+    from harness.errors import HarnessError, UnknownNameError
+    from harness.report.sides import Side, nothing_of, stored_side
 
     problems: list[HarnessError] = []
     for store in stores:
@@ -182,9 +181,7 @@ def _side(
     named = sorted({name for store in stores for name in store.models()} | set(rows.names()))
     places = ", ".join(str(store.root) for store in stores)
     made = f"in {places}\nmake them with: {_command(model, suite)}"
-    if rows.find(parse_reference(model).name):
-        raise StoreError(f"{model} has no results {made}")
-    raise UnknownNameError("model", model, named, f"no results of it {made}")
+    raise nothing_of(model, made, named, rows)
 
 
 def _command(model: str, suite: str | None) -> str:

@@ -137,9 +137,7 @@ def sweep(
         if write is _plot and not made.plottable:
             common.say(f"no score to plot: {path} is not written")
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
         write(made, path)
-        common.say(f"wrote {path}")
     if failed:
         raise typer.Exit(1)
 
@@ -202,17 +200,11 @@ def _applies(task: Any, card: Any) -> bool:
 
 
 def _plot(made: Sweep, path: Path) -> None:
-    from harness.report.plots.drawing import to_svg
-    from harness.report.plots.png import to_png
-
-    if path.suffix.lower() == ".png":
-        to_png(made.to_drawing(), path)
-    else:
-        path.write_text(to_svg(made.to_drawing()), encoding="utf-8")
+    common.plot(made.to_drawing(), path, common.say, png=path.suffix.lower() == ".png")
 
 
 def _table(made: Sweep, path: Path) -> None:
-    path.write_text(_written(made, path.suffix.lower()[1:]), encoding="utf-8")
+    common.write(path, _written(made, path.suffix.lower()[1:]))
 
 
 def _written(made: Sweep, how: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from harness.errors import ConfigError, StoreError, UnknownNameError
+from harness.errors import ConfigError, HarnessError, StoreError, UnknownNameError
 from harness.models.catalog import Catalog
 from harness.models.resolve import parse_reference
 from harness.report.addresses import unmoved
@@ -87,16 +87,24 @@ def own_side(store: Store, model: str, protocol: str, catalog: Catalog, command:
     try:
         return stored_side(store, model, protocol, catalog)
     except UnknownNameError as error:
-        others = sorted(
-            {r.protocol for r in store.results(models=_names(parse_reference(model).name, catalog))}
-        )
+        others = _held(store, model, catalog)
         made = f"under protocol {protocol} in {store.root}\nmake them with: {command}"
         if others:
             raise StoreError(f"{model} has results by {', '.join(others)}, but none {made}") from error
-        name = parse_reference(model).name
-        if catalog.find(name):
-            raise StoreError(f"{model} has no results {made}") from error
-        raise UnknownNameError("model", name, store.models(), f"no results of it {made}") from error
+        raise nothing_of(model, made, store.models(), catalog) from error
+
+
+def nothing_of(model: str, made: str, known: Iterable[str], catalog: Catalog) -> HarnessError:
+    """The error that no results of a model are stored: a model of the catalog is not called unknown.
+
+    Args:
+        made: where there are none, and the command that makes them.
+        known: the names that results have.
+    """
+    name = parse_reference(model).name
+    if catalog.find(name):
+        return StoreError(f"{model} has no results {made}")
+    return UnknownNameError("model", name, known, f"no results of it {made}")
 
 
 def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
@@ -105,7 +113,7 @@ def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
     Raises:
         ConfigError: several others.
     """
-    held = sorted({r.protocol for r in store.results(models=_names(parse_reference(model).name, catalog))})
+    held = _held(store, model, catalog)
     if "mteb" in held or not held:
         return "mteb"
     if len(held) > 1:
@@ -113,6 +121,12 @@ def held_protocol(store: Store, model: str, catalog: Catalog) -> str:
             f"{model} has results of several protocols: {', '.join(held)}; name one with --protocol"
         )
     return held[0]
+
+
+def _held(store: Store, model: str, catalog: Catalog) -> list[str]:
+    """The protocols that a model has results by."""
+    names = _names(parse_reference(model).name, catalog)
+    return sorted({result.protocol for result in store.results(models=names)})
 
 
 def only_side(store: Store, like: str, protocol: str, catalog: Catalog) -> Side:
